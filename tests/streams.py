@@ -1,6 +1,7 @@
 """Streams for tests: files of streams that never ran, with times that are given."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,25 @@ from bench.workload.catalog import own_libraries
 
 COMPLETE = End("complete", "8 blocks measured", 60.0, "2026-01-01T00:10:00+00:00")
 Calls = Sequence[float] | Callable[[int], Sequence[float]]  # ns of a block's calls, or by block
+
+
+class Played:
+    """A clock that a test moves: a reading costs 50 ns, a sleep ends ``late_ns`` too late."""
+
+    def __init__(self, late_ns: int = 60_000, cost_ns: int = 50) -> None:
+        self.now, self.late_ns, self.cost_ns = 0, late_ns, cost_ns
+
+    def __call__(self) -> int:
+        self.now += self.cost_ns
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += round(seconds * 1e9) + self.late_ns
+
+    def work(self, *spans_ns: int) -> Iterator[None]:
+        for span in cycle(spans_ns):
+            self.now += span
+            yield
 
 
 def burst(block: int, arm: str, calls: Sequence[float], *, wait_ns: float, period_ns: float | None) -> Burst:

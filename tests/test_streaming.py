@@ -17,7 +17,7 @@ import pytest
 from faults.runs import TESTS
 from msgspec import structs
 from rich.console import Console
-from streams import burst, write_stream
+from streams import Played, burst, write_stream
 
 import bench
 from bench import proof
@@ -67,25 +67,6 @@ from bench.reporting.tail import headline, show
 from bench.workload.data import Batch, make
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
-
-
-class Played:
-    """A clock that a test moves: a reading costs 50 ns, a sleep ends ``late_ns`` too late."""
-
-    def __init__(self, late_ns: int = 60_000, cost_ns: int = 50) -> None:
-        self.now, self.late_ns, self.cost_ns = 0, late_ns, cost_ns
-
-    def __call__(self) -> int:
-        self.now += self.cost_ns
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += round(seconds * 1e9) + self.late_ns
-
-    def work(self, *spans_ns: int) -> Iterator[None]:
-        for span in cycle(spans_ns):
-            self.now += span
-            yield
 
 
 def test_only_the_call_is_inside_the_clock_and_every_sample_is_fed_before() -> None:

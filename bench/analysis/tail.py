@@ -17,7 +17,7 @@ from bench.analysis.statistics import median_interval, rank_interval
 from bench.analysis.verdict import DECIDED, Effect, judge, measured
 from bench.machine.errors import Unfinished
 from bench.records.record import Arm, PairKind
-from bench.records.stream import CONTROL, Burst, Decision, Stream
+from bench.records.stream import CONTROL, Burst, Decision, Level, Stream
 
 PERCENTILES = (0.5, 0.99, 0.999)
 MIN_BEYOND = 20  # calls beyond a percentile in every block, for it to be shown
@@ -121,11 +121,7 @@ def analyse(stream: Stream) -> Tails:
     """
     decision, bursts = stream.decision, stream.bursts
     if decision is None or not any(bursts[arm.id] for arm in stream.declaration.arms):
-        reasons = [f"{failure.entry}: {failure.reason}" for failure in stream.failures]
-        error = Unfinished("; ".join([f"{stream.path} holds no whole block", *reasons]))
-        if any(failure.status == "disagrees" for failure in stream.failures):
-            error.exit_code = 1
-        raise error
+        raise no_whole_block(stream)
     control = bursts[CONTROL]
     tail = partial(_tail, control=control, calls=decision.calls)
     arms = tuple(tail(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id])
@@ -133,29 +129,38 @@ def analyse(stream: Stream) -> Tails:
     return Tails(stream, decision, arms, tail(None, control), _ratios(stream, decision, by_arm))
 
 
-def _by_block(bursts: Sequence[Burst], q: float, *, response: bool = False) -> dict[int, float]:
+def no_whole_block(stream: Stream) -> Unfinished:
+    """Return the error of a stream without a whole block, with exit code 1 if a result was proved wrong."""
+    reasons = [f"{failure.entry}: {failure.reason}" for failure in stream.failures]
+    error = Unfinished("; ".join([f"{stream.path} holds no whole block", *reasons]))
+    if any(failure.status == "disagrees" for failure in stream.failures):
+        error.exit_code = 1
+    return error
+
+
+def by_block(bursts: Sequence[Burst | Level], q: float, *, response: bool = False) -> dict[int, float]:
     """Return the percentile of every block."""
     histograms = {burst.block: burst.response if response else burst.times for burst in bursts}
     return {block: histogram.percentile(q) for block, histogram in histograms.items() if histogram}
 
 
-def _less(one: ByBlock, other: ByBlock) -> dict[int, float]:
+def distances(one: ByBlock, other: ByBlock) -> dict[int, float]:
     """Return the differences of two percentiles in the blocks that have both."""
     return {block: abs(one[block] - other[block]) for block in one.keys() & other.keys()}
 
 
-def _excess(bursts: Sequence[Burst], q: float, *, response: bool = False) -> dict[int, float]:
+def excess(bursts: Sequence[Burst | Level], q: float, *, response: bool = False) -> dict[int, float]:
     """Return what a percentile adds to the median, by block."""
-    return _less(_by_block(bursts, q, response=response), _by_block(bursts, 0.5, response=response))
+    return distances(by_block(bursts, q, response=response), by_block(bursts, 0.5, response=response))
 
 
 def _tail(arm: Arm | None, bursts: Sequence[Burst], *, control: Sequence[Burst], calls: int) -> Tail:
     def quantiles(response: bool) -> dict[float, Quantile]:
         found = {}
         for q in shown(calls):
-            if values := _by_block(bursts, q, response=response):
+            if values := by_block(bursts, q, response=response):
                 interval = median_interval(list(values.values()))
-                of_both = (_excess(side, q, response=response) for side in (bursts, control))
+                of_both = (excess(side, q, response=response) for side in (bursts, control))
                 found[q] = Quantile(
                     interval.estimate, *interval.limits, machine=bool(arm and q > 0.5 and explained(*of_both))
                 )
@@ -192,13 +197,13 @@ def _ratios(stream: Stream, decision: Decision, tails: Mapping[Arm | None, Tail]
     control, ratios = stream.bursts[CONTROL], list[Ratio]()
     for pair in decision.pairs:
         for q in shown(decision.calls):
-            entry, baseline = (_by_block(stream.bursts[side], q) for side in (pair.entry, pair.baseline))
+            entry, baseline = (by_block(stream.bursts[side], q) for side in (pair.entry, pair.baseline))
             logs = [
                 math.log(entry[block] / baseline[block]) for block in sorted(entry.keys() & baseline.keys())
             ]
             if not logs:
                 continue
-            machine = q > 0.5 and explained(_less(entry, baseline), _excess(control, q))
+            machine = q > 0.5 and explained(distances(entry, baseline), excess(control, q))
             ratio = Ratio(
                 kind=pair.kind, q=q, entry=arms[pair.entry], baseline=arms[pair.baseline], machine=machine
             )

@@ -24,7 +24,7 @@ from bench.workload.options import as_words, option_of, spelled
 if TYPE_CHECKING:
     from bench.reporting.advice import Advice
     from bench.reporting.gradient_table import GradientCheck
-    from bench.reporting.streamed import Streamed
+    from bench.reporting.streamed import StreamAnswer
     from bench.training import TrainResult
 
 COMMAND_PATTERN = re.compile(r"rnnbench (?P<verb>\w+)(?P<options>(?: --[a-z][a-z-]* [^\s,;]+)+)")
@@ -221,12 +221,13 @@ def advise(**wishes: Any) -> "Advice":
 
 
 @in_python
-def stream(**wishes: Any) -> "Streamed":
+def stream(**wishes: Any) -> "StreamAnswer":
     """Time one sample at a time, and say what the median and the tail take: ``rnnbench stream``.
 
     Keywords are named like the command's options: several ``variants`` (also ``variant``), and with one value
     ``cell``, ``bias``, ``hidden``, ``batch``, ``features``, ``outputs``, ``dtype``, ``rate`` (samples a
-    second), ``pace``, ``collector`` (False: off), ``device``, ``threads``, ``blocks``, ``calls``,
+    second), ``pace``, ``collector`` (False: off), ``streams`` (at once: several), ``workers``, ``share``
+    ("processes", "threads"), ``device``, ``threads``, ``blocks``, ``calls``,
     ``seconds``, ``quick``, ``seed``, ``out``, ``wait_quiet``, ``no_wait``. ::
 
         bench.stream(cell="gru", hidden=32, rate=1000)
@@ -298,21 +299,21 @@ def report(
 
 
 @in_python
-def load(path: str | Path) -> "Result | TrainResult | Streamed":
+def load(path: str | Path) -> "Result | TrainResult | StreamAnswer":
     """Load saved results: the folder or the file of a run, a training or a stream.
 
     Raises:
         UserError: the file cannot be read, or contradicts itself.
     """
     from bench.records.saved import kind_of
-    from bench.reporting.streamed import Streamed
+    from bench.reporting.many_streamed import load_streamed
     from bench.training import load_result
 
     path = as_path(path)
     kind = kind_of(path)
     if kind == "training":
         return load_result(path)
-    return Streamed.load(path) if kind == "stream" else Result.load(path)
+    return load_streamed(path) if kind == "stream" else Result.load(path)
 
 
 def _say(text: str) -> None:

@@ -12,6 +12,7 @@ from bench.workload.options import (
     RunOptions,
     bias_option,
     cell_option,
+    counts,
     device_option,
     memory,
     no_wait_option,
@@ -158,6 +159,15 @@ class StreamOptions:
     collector: bool | None = option(
         None, "collect garbage meanwhile, as in production, or do not (default: do)", switch=True
     )
+    streams: tuple[str, ...] = option(
+        (), "serve so many streams at once, each with a state of its own, as 1,4,16,64", counts, "N,N,..."
+    )
+    workers: int | None = option(
+        None, "that serve them (default: the usable processors; with no --rate also fewer)", positive, "M"
+    )
+    share: str | None = option(
+        None, "what a worker is (default: processes)", choices=("processes", "threads")
+    )
     device: str = option("cpu", "of variants that can: cpu, cuda:0, mps (default: cpu)", metavar="ID")
     threads: int = option(1, "threads on the CPU (default: 1)", positive, "N", once=True)
     peers: bool = peers_option()
@@ -169,11 +179,12 @@ class StreamOptions:
     )
     seconds: float | None = option(
         None,
-        "time of an arm's calls in a block, back to back of at most 20000 (default: 5s)",
+        "time of an arm's calls in a block, back to back of at most 20000 (default: 5s; of --streams 2s, of "
+        "which a level takes a tenth)",
         seconds,
         "TIME",
     )
-    quick: bool = option(False, "3 blocks, of 2s each: times, but no verdicts")
+    quick: bool = option(False, "3 blocks, of 2s each (of --streams 1s): times, but no verdicts")
     seed: int | None = option(None, "seed of the order and of the data (default: a new one)", whole, "N")
     wait_quiet: float | None = waiting_option()
     no_wait: bool = no_wait_option()

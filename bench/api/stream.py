@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 import bench
+from bench.analysis.concurrency import ratios_of
 from bench.analysis.statistics import ALPHA, blocks_needed
-from bench.analysis.tail import PERCENTILES, analyse
+from bench.analysis.tail import PERCENTILES
+from bench.api.concurrency import many_streams
 from bench.api.options import EXIT_CODES, StreamOptions
 from bench.api.run import write_report
 from bench.machine import audit, host, units
@@ -25,6 +27,7 @@ from bench.machine.host_lock import host_lock
 from bench.machine.signals import Terminated
 from bench.machine.terminal import console, print_json
 from bench.measure.call_times import refuse_rate
+from bench.measure.concurrency import ManyStreams
 from bench.measure.plan import MARGIN, add_arm
 from bench.measure.stream import Tell, measure
 from bench.records.folder import as_text, display_path, drawing_report
@@ -40,8 +43,8 @@ from bench.records.stream import (
     read_stream,
 )
 from bench.reporting.display import stream_progress
-from bench.reporting.streamed import Streamed
-from bench.reporting.tail import show
+from bench.reporting.many_streamed import load_streamed
+from bench.reporting.streamed import StreamAnswer
 from bench.reporting.trees import document, result_tree
 from bench.workload import catalog
 from bench.workload.case import STREAM, Case, Shape
@@ -49,7 +52,7 @@ from bench.workload.cell import find_cell
 from bench.workload.options import as_words
 
 FAMILY = 2 * len(PERCENTILES)  # ratios of a library with NumPy: both pairs, every percentile
-BLOCK_SECONDS, QUICK_SECONDS, QUICK_BLOCKS = 5.0, 2.0, 3
+BLOCK_SECONDS, LEVELS_SECONDS, QUICK_SECONDS, QUICK_BLOCKS = 5.0, 2.0, 2.0, 3
 ROUNDS = 10  # slices of each arm in a block
 MOST_SAMPLES, FEWEST_SAMPLES = 64, 8  # fed again and again
 MOST_SECONDS = 86400.0  # of an arm's calls in a block
@@ -64,14 +67,14 @@ def main(args: StreamOptions) -> int:
         tree = result_tree(streamed.folder, streamed, [streamed.sentence])
         print_json(document(streamed.folder / PAGE, [tree]))
     else:
-        show(streamed.tails, console())
+        streamed.show(console())
         print(f"\nReport: {display_path(streamed.folder / PAGE)}")
     if streamed.stopped_by:
         return EXIT_CODES[streamed.stopped_by]
     return 1 if streamed.disagrees else EXIT_CODES[streamed.status]
 
 
-def carry_out(args: StreamOptions, *, say: Say = complain, progress: Show = stream_progress) -> Streamed:
+def carry_out(args: StreamOptions, *, say: Say = complain, progress: Show = stream_progress) -> StreamAnswer:
     """Measure while no other process measures on this host; return the answer.
 
     Raises:
@@ -89,11 +92,11 @@ def carry_out(args: StreamOptions, *, say: Say = complain, progress: Show = stre
         one_thread = threadpool_limits(1)  # type: ignore[no-untyped-call]  # it has no type hints
         with one_thread, StreamFile.new(folder) as file, progress(declaration) as tell:
             file.write(declaration)
-            end = measure(declaration, file.write, tell)
+            end = measure(declaration, file.write, tell, ManyStreams if declaration.streams else None)
     stream = read_stream(folder)
-    if end.stopped_by and not any(stream.bursts.values()):
+    if end.stopped_by and not any(stream.bursts.values()) and not stream.levels:
         raise Terminated if end.stopped_by == "signal" else KeyboardInterrupt
-    streamed = Streamed(analyse(stream), folder)
+    streamed = load_streamed(folder)
     with drawing_report(folder):
         write_report([folder], None)
     return streamed
@@ -105,11 +108,13 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     Raises:
         UserError: an option cannot be fulfilled, on this machine or at all.
     """
-    seconds = args.seconds or (QUICK_SECONDS if args.quick else BLOCK_SECONDS)
+    full, quick = (LEVELS_SECONDS, LEVELS_SECONDS / 2) if args.streams else (BLOCK_SECONDS, QUICK_SECONDS)
+    seconds = args.seconds or (quick if args.quick else full)
     pace = read_pace(args)
     refuse_calls(args, seconds)
     case = make_case(args)
     arms, missing = choose_arms(args, case)
+    many = many_streams(args, case, arms)
     refuse_memory(case, len(arms))
     if args.rate and pace:
         refuse_rate(args.rate, pace)
@@ -119,14 +124,17 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     warnings = audit.warnings(machine, environment.dropped, environment.kept, args.threads)
     family = FAMILY * max(1, len({arm.library for arm in arms if not arm.peer}) - 1)
     blocks = args.blocks or (QUICK_BLOCKS if args.quick else blocks_needed(family, ALPHA))
-    return Declaration(
+    declaration = Declaration(
         SCHEMA, bench.__version__, started_utc, [without_person(as_text(word)) for word in command],
         case=case, seed=case.seed, blocks=blocks, rounds=ROUNDS, calls=args.calls, seconds=seconds,
         rate=args.rate, pace=pace, collector=args.collector is not False, verdicts=not args.quick,
         margin=MARGIN, arms=arms, libraries=[OwnLibrary.of(name) for name in catalog.own_libraries(specs)],
         machine=machine, environment=environment.set, warnings=warnings,
-        missing=missing,
+        missing=missing, **many,
     )  # fmt: skip
+    if many and not (args.blocks or args.quick):
+        return replace(declaration, blocks=blocks_needed(ratios_of(declaration), ALPHA))
+    return declaration
 
 
 def read_pace(args: StreamOptions) -> Pace | None:
@@ -183,7 +191,8 @@ def choose_arms(args: StreamOptions, case: Case) -> tuple[list[Arm], list[str]]:
     chosen = resolve([args.device], devices)[0][0]
     kind = next(device.kind for device in devices.present if device.id == chosen)
     arms, reasons = dict[str, Arm](), list[str]()
-    usual = tuple(variant.name for variant in catalog.by_role("as_written", "fastest"))
+    roles: tuple[catalog.Role, ...] = ("fastest",) if args.streams else ("as_written", "fastest")
+    usual = tuple(variant.name for variant in catalog.by_role(*roles))
     if args.peers and args.threads > 1:
         raise UserError("--peers are measured with one thread: leave --threads out")
     specs = args.variant or usual

@@ -60,7 +60,7 @@ def take_slice(
     """Time ``n`` calls, or groups of ``group`` calls of the same sample; ``feed`` copies a sample in."""
     starts, ends = np.full((2, n), 0)  # written now, so that no page faults later, as with zeros
     offsets = (np.arange(n) * (period_ns or 0.0)).astype(np.int64)
-    wait = {None: lambda due: None, "sleep": _sleeping(clock, sleep), "spin": _spinning(clock)}[pace]
+    wait = waiting(pace, clock, sleep)
     timed = call if group == 1 else _grouped(call, group)
     offset_list, before = offsets.tolist(), usage()
     begin = clock() + EARLIEST_NS  # read when all is prepared, or the first calls would be late
@@ -89,6 +89,11 @@ def _grouped(call: Call, group: int) -> Call:
             call()
 
     return calls
+
+
+def waiting(pace: Pace | None, clock: Clock, sleep: Sleep) -> Callable[[int], None]:
+    """Return a function that waits until a time of the clock; back to back, without a pace, it does not."""
+    return {None: lambda due: None, "sleep": _sleeping(clock, sleep), "spin": _spinning(clock)}[pace]
 
 
 def _sleeping(clock: Clock, sleep: Sleep) -> Callable[[int], None]:

@@ -101,14 +101,19 @@ def reference_last(case: Case, batch: Batch, n_samples: int, group: int) -> Arra
     return y
 
 
-def measure(declaration: Declaration, write: Callable[[AnyRecord], None], tell: Tell) -> End:
-    """Measure all blocks; return how it ended, which is also the last record."""
+def measure(
+    declaration: Declaration,
+    write: Callable[[AnyRecord], None],
+    tell: Tell,
+    kind: "type[Blocks] | None" = None,
+) -> End:
+    """Measure all blocks, of this kind; return how it ended, which is also the last record."""
     began_s, blocks = time.perf_counter(), range(1, declaration.blocks + 1)
     stopped_by: Literal["user", "signal"] | None
     failed, stopped_by, reason = 0, None, f"{count(len(blocks), 'block')} measured"
     try:
         with scratch_folder("stream") as folder:
-            measured = _Blocks(declaration, write, tell, folder)
+            measured = (kind or Blocks)(declaration, write, tell, folder)
             for block in blocks:
                 if measured.alive:
                     measured.run(block)
@@ -126,7 +131,7 @@ def measure(declaration: Declaration, write: Callable[[AnyRecord], None], tell: 
     return end
 
 
-class _Blocks:
+class Blocks:
     """Run blocks; an arm that fails is in no later block."""
 
     def __init__(
@@ -140,32 +145,36 @@ class _Blocks:
         proof.expected(declaration.case, self._batch).save(folder / EXPECTED)
         self._take: Take | None = None  # None: not decided yet
         self._slowest_ns = 0.0  # of the arms' medians
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, Any] = {}  # each a Child, or several that are asked as one
         self._records: list[AnyRecord] = []
 
     def run(self, block: int) -> None:
         """Measure a block, and write its records."""
         self._records = []
         try:
-            started = {name: self._start(block, name) for name in self._shuffled([*self.alive, CONTROL])}
-            medians = {name: started[name].median_ns for name in self.alive}
-            self._slowest_ns = max(self._slowest_ns, *medians.values(), 0.0)
-            if self._take is None and medians:
-                costs = [reply.clock_cost_ns for reply in started.values() if reply]
-                self._take = self._prepare(decide(self._declaration, medians, round(median(costs))))
-            if self._take is not None:
-                for turn in range(self._declaration.rounds):
-                    self._tell(block, f"slice {turn + 1} of {self._declaration.rounds}")
-                    for name in self._shuffled([*self._children]):
-                        self._ask(block, name, self._take, Done)
-                finish = Finish(self._take.group, str(self._folder / "after.npz"))
-                taken = [self._ask(block, name, finish, Taken) for name in [*self._children]]
-                self._records += [reply.burst for reply in taken if reply]
+            self._measure(block)
         finally:
             end_all(self._children.values())
             self._children = {}
         for record in self._records:
             self._write(record)
+
+    def _measure(self, block: int) -> None:
+        """Start all processes, and let them take turns."""
+        started = {name: self._start(block, name) for name in self._shuffled([*self.alive, CONTROL])}
+        medians = {name: started[name].median_ns for name in self.alive}
+        self._slowest_ns = max(self._slowest_ns, *medians.values(), 0.0)
+        if self._take is None and medians:
+            costs = [reply.clock_cost_ns for reply in started.values() if reply]
+            self._take = self._prepare(decide(self._declaration, medians, round(median(costs))))
+        if self._take is not None:
+            for turn in range(self._declaration.rounds):
+                self._tell(block, f"slice {turn + 1} of {self._declaration.rounds}")
+                for name in self._shuffled([*self._children]):
+                    self._ask(block, name, self._take, Done)
+            finish = Finish(self._take.group, str(self._folder / "after.npz"))
+            taken = [self._ask(block, name, finish, Taken) for name in [*self._children]]
+            self._records += [reply.burst for reply in taken if reply]
 
     def _shuffled(self, names: list[str]) -> list[str]:
         return self._order.sample(names, len(names))
@@ -181,10 +190,14 @@ class _Blocks:
         )  # fmt: skip
         environment = worker_environment(threads, compiled=str(self._folder / "compiled")).variables
         argument = msgspec.json.encode(job).decode()
-        deadline_s = START_DEADLINE_S + 2 * FEW * (declaration.period_ns or 0.0) * 1e-9  # the first calls
         with signals_held_back():  # a signal at this point would leave a child that nobody ends
-            self._children[name] = Child(CHILD, [argument], environment, deadline_s=deadline_s)
+            self._children[name] = self._process(argument, environment)
         return self._reply(block, name, lambda child: child.receive(Started | Refused))
+
+    def _process(self, argument: str, environment: Mapping[str, str]) -> Any:
+        period_s = (self._declaration.period_ns or 0.0) * 1e-9
+        deadline_s = START_DEADLINE_S + 2 * FEW * period_s  # the first calls
+        return Child(CHILD, [argument], environment, deadline_s=deadline_s)
 
     def _prepare(self, decision: Decision) -> Take:
         """Write the decision, and compute the result after the last call; return what is asked of a slice."""
@@ -196,7 +209,7 @@ class _Blocks:
         np.savez(self._folder / "after.npz", y_hat=last)
         return take
 
-    def _ask(self, block: int, name: str, message: Take | Finish, expected: Any) -> Any:
+    def _ask(self, block: int, name: str, message: object, expected: Any) -> Any:
         """Wake a process for one message; return its reply, or None if it failed."""
         child = self._children[name]
         if isinstance(message, Take):

@@ -8,7 +8,7 @@ import gc
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import cycle
@@ -26,12 +26,11 @@ from bench.machine.libraries import changed_state, library, process_state, wrong
 from bench.machine.lifeline import replies
 from bench.machine.units import duration
 from bench.measure.call_times import Collections, Sleep, Slice, clock_facts, idle, take_slice
-from bench.measure.messages import Refused
 from bench.measure.worker import Refusal, refusal
 from bench.records.stream import MAX_SLOWEST, Burst, Histogram, Pace, Slow
 from bench.workload.binding import Binding, bind_case
 from bench.workload.case import Case
-from bench.workload.data import Batch
+from bench.workload.data import Array, Batch
 from bench.workload.own import load_variant
 
 INPUTS, EXPECTED = "inputs.npz", "expected.npz"
@@ -88,30 +87,31 @@ class Taken(msgspec.Struct, frozen=True, tag=True):
     burst: Burst
 
 
-def main() -> None:
+def main(kind: "type[ArmTimer] | None" = None) -> None:
     """Stream the job of the command line, and send the replies on standard output."""
     job = msgspec.json.decode(sys.argv[1], type=Job)
     with replies() as send:
-        for reply in serve(job, sys.stdin):
+        for reply in serve(job, sys.stdin, kind=kind):
             send(msgspec.json.encode(reply))
 
 
 def serve(
-    job: Job, lines: Iterable[str], *, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep
-) -> Iterator[Started | Done | Taken | Refused]:
+    job: Job,
+    lines: Iterable[str],
+    *,
+    clock: Clock = time.perf_counter_ns,
+    sleep: Sleep = time.sleep,
+    kind: "type[ArmTimer] | None" = None,
+) -> Iterator[msgspec.Struct]:
     """Yield ``Started``, then a reply for each line; the last one is ``Refused`` if the arm fails."""
     target = job.spec
     try:
         if job.spec:
             target = load_variant(job.spec).cells[job.case.cell].target
-        timer = ArmTimer(job, clock, sleep)
+        timer = (kind or ArmTimer)(job, clock, sleep)
         yield Started(timer.pilot(), timer.cost_ns)
-        for message in map(msgspec.json.Decoder(Take | Finish).decode, lines):
-            if isinstance(message, Take):
-                timer.take(message)
-                yield Done()
-            else:
-                yield Taken(timer.finish(message))
+        for message in map(msgspec.json.Decoder(timer.messages).decode, lines):
+            yield timer.answer(message)
     except (Exception, SystemExit) as error:  # a variant may raise anything, or exit
         yield refusal(error, target)
 
@@ -151,6 +151,8 @@ def connected(binding: Binding) -> tuple[Call, Callable[[Any], object]]:
 
 class ArmTimer:
     """Time the slices of an arm, and sum up what they took."""
+
+    messages: Any = Take | Finish  # that it answers
 
     def __init__(self, job: Job, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep) -> None:
         """Prove the arm of the job, or make the control.
@@ -214,6 +216,13 @@ class ArmTimer:
         self._reset()
         return median_ns
 
+    def answer(self, message: Any) -> msgspec.Struct:
+        """Do what a message asks; return the reply."""
+        if isinstance(message, Finish):
+            return Taken(self.finish(message))
+        self.take(message)
+        return Done()
+
     def take(self, wanted: Take) -> None:
         """Time a slice."""
         call = self._call if self._job.spec else idle(wanted.idle_ns, self._clock)
@@ -230,7 +239,8 @@ class ArmTimer:
         job, group, parts, within = self._job, wanted.group, self._parts, self._collections.within
         costs = self.cost_ns, clock_facts(self._clock)[0]
         if job.spec:
-            self._check(wanted.after)
+            calls_ns = sum(int(np.sum(part.ends - part.starts)) for part in parts)
+            self._check([self._binding], read_arrays(wanted.after, ("y_hat",))["y_hat"], calls_ns)
         starts, ends = np.hstack([part.starts for part in parts]), np.hstack([part.ends for part in parts])
         late = ends - np.hstack([part.dues for part in parts])
         times, period_ns = ends - starts, job.period_ns
@@ -244,16 +254,15 @@ class ArmTimer:
             preempted, (minor, major), self._facts,
         )  # fmt: skip
 
-    def _left_to_result(self) -> str:
+    def _left_to_result(self, binding: Binding, calls_ns: int) -> str:
         """Return an error text if the calls have left their work to whoever reads the result first."""
         # other programs add nothing to the processor time, which however leaves an accelerator out
         clock = time.process_time_ns if self._job.device == "cpu" else time.perf_counter_ns
         readings = [clock()]
         for _ in range(2):
-            self._binding.bound.result()
+            binding.bound.result()
             readings.append(clock())
         extra_ns = 2 * readings[1] - readings[0] - readings[2]
-        calls_ns = sum(int(np.sum(part.ends - part.starts)) for part in self._parts)
         if extra_ns <= calls_ns / 2 + LATE_SLACK_NS:
             return ""
         return (
@@ -261,16 +270,20 @@ class ArmTimer:
             f"took {duration(calls_ns)}"
         )
 
-    def _check(self, after: str) -> None:
-        """Raise Refusal if the last result is wrong, or the process is not as it was."""
+    def _check(self, bindings: Sequence[Binding], y_hat: Array, calls_ns: int) -> None:
+        """Raise Refusal if a last result is not ``y_hat``, or the process is not as it was.
+
+        The calls of each binding took ``calls_ns``.
+        """
         job, name = self._job, self._variant.library
-        expected = replace(self._expected, y_hat=read_arrays(after, ("y_hat",))["y_hat"])
+        expected = replace(self._expected, y_hat=y_hat)
         changes = changed_state(self._state, process_state(name))  # before ``result``, which may undo them
-        late_work = self._left_to_result()
-        checks = proof.check_last(job.case, self._binding.result(), expected, after=None, device=job.device)
-        if proof.status(checks) == "disagrees":
-            raise Refusal("disagrees", f"after the last call: {proof.failures(checks)}", checks)
-        fault = wrong_library(name) or library(name).computes_elsewhere(self._binding.bound.call)
+        late_work = self._left_to_result(bindings[0], calls_ns)
+        for binding in bindings:
+            checks = proof.check_last(job.case, binding.result(), expected, after=None, device=job.device)
+            if proof.status(checks) == "disagrees":
+                raise Refusal("disagrees", f"after the last call: {proof.failures(checks)}", checks)
+        fault = wrong_library(name) or library(name).computes_elsewhere(bindings[0].bound.call)
         if changes:
             fault = f"changed its process: {changes}"
         if fault := late_work or fault:

@@ -21,6 +21,7 @@ from bench.records.contradictions import of_case, of_facts, of_libraries, quoted
 from bench.records.folder import make_folder
 from bench.records.record import (
     MAX_NS,
+    MOST,
     Amount,
     Arm,
     Blocks,
@@ -43,10 +44,15 @@ WIDTH = math.log(1.002)  # of a bin, so that its middle is within 0.1 % of every
 MAX_SLOWEST = 100
 MIN_CLOCK_COSTS = 20  # what is timed at once takes at least so many readings of the clock
 MIN_CALLS, MAX_CALLS = 40, 10_000_000  # of an arm in a block; of 40, 20 are beyond the median
+MAX_STREAMS = 1_000_000  # at once
+LATE = 0.01  # share of late steps up to which streams are served
 Pace = Literal["sleep", "spin"]
+Share = Literal["processes", "threads"]  # what each worker is
 Bins = Annotated[list[Annotated[int, Meta(ge=0, le=math.ceil(math.log(MAX_NS) / WIDTH))]], Meta(min_length=1)]
 Calls = Annotated[int, Meta(ge=MIN_CALLS, le=MAX_CALLS)]
 Rate = Annotated[float, Meta(gt=0, le=1e9)]
+Seconds = Annotated[float, Meta(gt=0, le=MOST)]
+Streams = Annotated[int, Meta(ge=1, le=MAX_STREAMS)]
 
 
 class Histogram(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,11 +127,21 @@ class Declaration(Record, frozen=True):
     environment: dict[str, str]  # variables set for the processes
     warnings: list[str]
     missing: list[str] = field(default_factory=list)  # why some of the usual arms are not there
+    streams: tuple[Streams, ...] = ()  # how many at once, by level; empty: a single one
+    workers: Streams = 1  # at most at work
+    share: Share = "processes"
+    most_streams: Streams = MAX_STREAMS  # where the search for the number served ends
 
     @property
     def period_ns(self) -> float | None:
         """Return the time between two samples, which is also the deadline."""
         return None if self.rate is None else 1e9 / self.rate
+
+    @property
+    def levels(self) -> list[tuple[int, int]]:
+        """Return the numbers of streams with those of workers: at a rate all, else also 1, 2, 4, ..."""
+        fewer = [] if self.rate else [2**n for n in range(self.workers.bit_length())]
+        return sorted({(n, min(n, workers)) for n in self.streams for workers in (*fewer, self.workers)})
 
 
 class Decision(Record, frozen=True):
@@ -156,7 +172,32 @@ class Burst(Record, frozen=True):
     facts: Facts  # of the library
 
 
-AnyRecord = Declaration | Decision | Burst | Failure | End
+class Level(Record, frozen=True):
+    """Hold what ``workers`` took who served so many streams at once; times are those of steps."""
+
+    block: Blocks
+    arm: str
+    streams: Streams
+    workers: Streams
+    search: bool  # for the number of streams served
+    seconds: Seconds  # from the first step to the end of the last one
+    times: Histogram
+    response: Histogram | None  # from the time a step was due to its end; None without a rate
+    missed: Count  # steps that ended after the next one of their stream was due
+    facts: Facts  # of the library
+
+    @property
+    def late(self) -> float:
+        """Return the share of the steps due that were late."""
+        return self.missed / self.response.n if self.response else 0.0
+
+    @property
+    def throughput(self) -> float:
+        """Return the steps per second of all streams together."""
+        return self.times.n / self.seconds
+
+
+AnyRecord = Declaration | Decision | Burst | Level | Failure | End
 FORMAT = Format("stream", FILE_NAME, "declaration", SCHEMA, "the folder of a stream")
 _decode = Decoder[AnyRecord](AnyRecord)
 
@@ -187,6 +228,12 @@ class Stream:
     bursts: dict[str, list[Burst]]
     failures: list[Failure]
     end: End | None
+    levels: list[Level]
+
+    @property
+    def blocks(self) -> int:
+        """Return the number of whole blocks."""
+        return len(self.bursts[CONTROL]) or len({level.block for level in self.levels})
 
 
 def is_stream(path: Path) -> bool:
@@ -216,6 +263,7 @@ def read_stream(path: Path) -> Stream:
         bursts,
         [record for record in records if isinstance(record, Failure)],
         next((record for record in records if isinstance(record, End)), None),
+        [record for record in records if isinstance(record, Level)],
     )
     found = [record for record in records if isinstance(record, Burst)]
     refuse_contradictions(path, _contradictions(stream, found))
@@ -233,7 +281,8 @@ def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
     declaration, decision = stream.declaration, stream.decision
     yield from of_case(declaration.case.with_task("forward"))
     yield from of_libraries((arm.library for arm in declaration.arms), declaration.libraries)
-    for facts in (declaration.machine, *(burst.facts for burst in bursts)):
+    libraries = (*(burst.facts for burst in bursts), *(level.facts for level in stream.levels))
+    for facts in (declaration.machine, *libraries):
         yield from of_facts(facts)
     if declaration.case.task != STREAM or (declaration.rate is None) != (declaration.pace is None):
         yield "what was declared is no stream"
@@ -241,7 +290,8 @@ def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
         yield "two arms of one name, or times of calls that were not decided"
     named = [side for pair in decision.pairs for side in (pair.entry, pair.baseline)] if decision else []
     known = stream.bursts.keys()
-    for name in (*named, *(burst.arm for burst in bursts), *(failure.entry for failure in stream.failures)):
+    arms = (*(burst.arm for burst in bursts), *(level.arm for level in stream.levels))
+    for name in (*named, *arms, *(failure.entry for failure in stream.failures)):
         if name not in known or (name in named and name == CONTROL):
             yield f"no arm is called {quoted(name)}"
     if len({(burst.arm, burst.block) for burst in bursts}) < len(bursts):
@@ -249,8 +299,7 @@ def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
     for burst in bursts:
         calls = decision.calls if decision else 0
         for histogram in (burst.times, *filter(None, [burst.response])):
-            ascending = all(one < other for one, other in pairwise(histogram.bins))
-            fits = ascending and len(histogram.bins) == len(histogram.counts) and histogram.n == calls
+            fits = _is_whole(histogram) and histogram.n == calls
             if not fits or burst.block > declaration.blocks or burst.missed > calls:
                 yield f"{quoted(burst.arm)} in block {burst.block} does not hold {calls} times"
         longest_ns = burst.times.percentile(1.0)
@@ -258,3 +307,26 @@ def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
             yield f"the slowest call of {quoted(burst.arm)} in block {burst.block} is not among its times"
         if (burst.response is None) != (declaration.rate is None):
             yield f"{quoted(burst.arm)} in block {burst.block} has responses without a rate, or none with one"
+    yield from _contradictory_levels(stream)
+
+
+def _is_whole(histogram: Histogram) -> bool:
+    ascending = all(one < other for one, other in pairwise(histogram.bins))
+    return ascending and len(histogram.bins) == len(histogram.counts)
+
+
+def _contradictory_levels(stream: Stream) -> Iterator[str]:
+    """Yield what contradicts itself in the levels of many streams."""
+    declared, levels = stream.declaration, stream.levels
+    if len({(one.arm, one.block, one.streams, one.workers, one.search) for one in levels}) < len(levels):
+        yield "one level of an arm twice in a block"
+    for level in levels:
+        if (
+            not all(map(_is_whole, (level.times, *filter(None, [level.response]))))
+            or (level.response is None) != (declared.rate is None)
+            or level.missed > (level.response.n if level.response else 0)
+            or level.workers > min(level.streams, declared.workers)
+            or level.block > declared.blocks
+            or not declared.streams
+        ):
+            yield f"{quoted(level.arm)} in block {level.block} with {level.streams} streams is no level"

@@ -23,10 +23,10 @@ from bench.reporting import answer, page, plots
 from bench.reporting.article import run_article
 from bench.reporting.facts import Facts, map_beside
 from bench.reporting.machines import machine_tables
+from bench.reporting.many_streamed import load_streamed
 from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
-from bench.reporting.stream import stream_article
-from bench.reporting.streamed import Streamed
+from bench.reporting.streamed import StreamAnswer
 from bench.reporting.tables import overview_table
 from bench.reporting.training import training_article
 from bench.training.result import TrainResult, load_result
@@ -44,7 +44,7 @@ Loaded = TypeVar("Loaded")
 class Results:
     """Hold the results of a page, and how they were selected."""
 
-    loaded: dict[Path, Saved | TrainResult | Streamed]
+    loaded: dict[Path, Saved | TrainResult | StreamAnswer]
     runs: dict[Path, tuple[Run, ...]]  # each run with its refinements
     selection: Selection
 
@@ -68,7 +68,7 @@ class Report:
         """Return whether a result that claims to be correct was proved wrong."""
         results = self.results
         runs = (run for group in results.runs.values() for run in group)
-        streams = (result for result in results.loaded.values() if isinstance(result, Streamed))
+        streams = (result for result in results.loaded.values() if isinstance(result, StreamAnswer))
         return any(stream.disagrees for stream in streams) or any(
             failure.status == "disagrees" for run in runs for failure in run.failures
         )
@@ -132,8 +132,8 @@ def write_report(
             elif isinstance(result, TrainResult):
                 articles[path], new_images = training_article(result, folder, anchor, prefix=prefix)
                 images |= new_images
-            elif isinstance(result, Streamed):
-                articles[path] = stream_article(result.tails, anchor, prefix=prefix)
+            elif isinstance(result, StreamAnswer):
+                articles[path] = result.article(anchor, prefix=prefix)
             else:
                 articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
             images |= _write_plots(articles[path], folder / PLOTS, png)
@@ -165,10 +165,10 @@ def load_results(paths: Sequence[Path], tell: Say) -> Results:
         UserError: a named result cannot be read, or nothing can.
     """
     results = Results({}, {}, selection := find_results(paths))
-    readers: dict[Kind, Callable[[Path], Saved | TrainResult | Streamed]] = {
+    readers: dict[Kind, Callable[[Path], Saved | TrainResult | StreamAnswer]] = {
         "measured": partial(load_saved, unread=selection.unread),
         "training": load_result,
-        "stream": Streamed.load,
+        "stream": load_streamed,
     }
 
     def load(path: Path, read: Callable[[Path], Loaded], place: Path) -> Loaded | None:

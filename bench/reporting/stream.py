@@ -1,12 +1,14 @@
 """Build the article on a stream: what a step takes, how bad the worst are, and where that comes from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from bench.analysis.tail import MIN_BEYOND, Ratio, Tail, Tails, shown
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.folder import run_name
+from bench.records.stream import Declaration, Stream
 from bench.reporting import environment, plots, words
 from bench.reporting.page import render_cell
 from bench.reporting.section import (
@@ -49,7 +51,7 @@ def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Artic
     declared, sentence = tails.stream.declaration, headline(tails)
     group = tails.decision.group
     calls = f"{units.whole(tails.decision.calls)} {f'groups of {group} calls' if group > 1 else 'calls'}"
-    topics = {"In time": _misses(tails), "Tails": _explained(tails), "What was measured": _setting(tails)}
+    topics = {"In time": _misses(tails), "Tails": _explained(tails), "What was measured": setting(declared)}
     hero = Hero(
         sentence,
         "" if declared.verdicts else "no verdict",
@@ -63,7 +65,7 @@ def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Artic
         name=run_name(tails.stream.path),
         machine=words.machine(declared.machine),
         hero=hero,
-        banners=tuple(troubles(tails)),
+        banners=tuple(troubles(tails.stream)),
         warnings=tuple(full_stop(wording.capital(warning)) for warning in declared.warnings),
         sections=tuple(_sections(tails, prefix)),
         summary=(sentence,),
@@ -73,7 +75,7 @@ def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Artic
 def stream_cell(tails: Tails) -> str:
     """Return the sentence, the plot and the times as HTML, for the output of a notebook's cell."""
     image = data_uri(plots.draw(tail_plot(tails))["svg"], "image/svg+xml")
-    said = render_cell((headline(tails), *troubles(tails)), (_times(tails), _ratios(tails)))
+    said = render_cell((headline(tails), *troubles(tails.stream)), (_times(tails), _ratios(tails)))
     return f'{said}<img alt="share of calls over time" src="{image}">'
 
 
@@ -100,6 +102,13 @@ def _sections(tails: Tails, prefix: str) -> Iterator[Section]:
         ),
     )
     facts = {tail.arm.library: [burst.facts for burst in tail.bursts] for tail in tails.arms if tail.arm}
+    slices = f"in each a fresh process an arm; they take turns in {declared.rounds} slices"
+    yield from origin(stream, facts, slices)
+
+
+def origin(stream: Stream, facts: Mapping[str, list[dict[str, Any]]], how: str) -> Iterator[Section]:
+    """Yield where a stream was measured, and how to repeat it; ``facts`` of libraries, ``how`` of a block."""
+    declared = stream.declaration
     variables = ", ".join(f"{name}={value}" for name, value in declared.environment.items())
     yield Section(
         id="machine",
@@ -109,12 +118,11 @@ def _sections(tails: Tails, prefix: str) -> Iterator[Section]:
         open=False,
     )
     took = f", took {units.seconds(stream.end.seconds)}" if stream.end else ""
-    slices = f"in each a fresh process an arm; they take turns in {declared.rounds} slices"
     pairs = (
         ("Command", " ".join(declared.command)),
         ("Version", f"rnnbench {declared.version}"),
         ("Order and data", f"--seed {declared.seed} makes them again"),
-        ("Blocks", f"{len(tails.control.bursts)} of {declared.blocks}, {slices}"),
+        ("Blocks", f"{stream.blocks} of {declared.blocks}, {how}"),
         ("Started", f"{declared.started_utc}{took}"),
     )
     yield Section(id="again", title="How do I get it again?", pairs=pairs, open=False)
@@ -206,9 +214,8 @@ def _explained(tails: Tails) -> str:
     return f"The control, which computes nothing, explains those of {told(False)}{responses}."
 
 
-def _setting(tails: Tails) -> str:
+def setting(declared: Declaration) -> str:
     """Return what was measured, in one line."""
-    declared = tails.stream.declaration
     case, shape = declared.case, declared.case.shape
     samples = wording.count(shape.B, "sample")
     pace = f"{samples} a step, back to back"

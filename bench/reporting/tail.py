@@ -11,10 +11,11 @@ from rich.table import Table
 from bench.analysis.tail import MIN_BEYOND, PERCENTILES, Ratio, Tail, Tails, shown
 from bench.machine import libraries, units, wording
 from bench.machine.wording import full_stop
-from bench.records.stream import CONTROL, MIN_CLOCK_COSTS
+from bench.records.stream import CONTROL, MIN_CLOCK_COSTS, Stream
 
 WIDTH = 80  # of the tables
 MACHINE = "*"  # marks what the control explains
+UNDECIDED = {"EQUIVALENT": " (the same)", "UNRESOLVED": " (not resolved)", "NONE": " (no verdict)"}
 
 
 def label(q: float) -> str:
@@ -112,8 +113,7 @@ def _times(ratio: Ratio, swapped: bool) -> str:
     if swapped:
         value, low, high = 1 / value, high and 1 / high, low and 1 / low
     times = f"{units.ratio(value)} times {units.interval(low, high)}".rstrip()
-    verdict = {"EQUIVALENT": " (the same)", "UNRESOLVED": " (not resolved)", "NONE": " (no verdict)"}
-    return f"{times} as long at {_place(ratio.q)}{verdict.get(ratio.verdict, '')}"
+    return f"{times} as long at {_place(ratio.q)}{UNDECIDED.get(ratio.verdict, '')}"
 
 
 def _in_time(told: list[Tail], tails: Tails) -> str:
@@ -181,7 +181,7 @@ def notes(tails: Tails) -> Iterator[str]:
     yield from measured(tails)
     yield from (f"{tail.title}: {causes(tail)}." for tail in tails.arms)
     yield from dict.fromkeys(f"{_sides(r)}: {full_stop(r.reason)}" for r in tails.ratios if r.reason)
-    yield from troubles(tails)
+    yield from troubles(tails.stream)
 
 
 def measured(tails: Tails) -> Iterator[str]:
@@ -205,14 +205,14 @@ def measured(tails: Tails) -> Iterator[str]:
         yield f"In a block {wording.listing(needs)} (--calls); there were {units.whole(decision.calls)}."
 
 
-def troubles(tails: Tails) -> Iterator[str]:
+def troubles(stream: Stream) -> Iterator[str]:
     """Yield what is missing or failed, and whether the stream was cut off."""
-    yield from (full_stop(wording.capital(reason)) for reason in tails.stream.declaration.missing)
-    for failure in tails.stream.failures:
+    yield from (full_stop(wording.capital(reason)) for reason in stream.declaration.missing)
+    for failure in stream.failures:
         yield f"{failure.entry} failed in block {failure.block}: {full_stop(failure.reason)}"
-    end = tails.stream.end
+    end = stream.end
     if end is None or end.status == "interrupted":
-        blocks = wording.count(len(tails.control.bursts), "block")
+        blocks = wording.count(stream.blocks, "block")
         yield full_stop(f"It was cut off after {blocks}{f': {end.reason}' if end else ''}")
 
 

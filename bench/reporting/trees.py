@@ -14,7 +14,7 @@ from bench.records.run import Run
 from bench.records.saved import Saved
 from bench.reporting import words
 from bench.reporting.notebook import summary_row
-from bench.reporting.streamed import Streamed
+from bench.reporting.streamed import StreamAnswer
 from bench.training.result import TrainResult
 
 FORMAT = 1
@@ -39,7 +39,10 @@ def document(
 
 
 def result_tree(
-    path: Path, result: Saved | TrainResult | Streamed, answer: Sequence[str], refinements: Sequence[Run] = ()
+    path: Path,
+    result: Saved | TrainResult | StreamAnswer,
+    answer: Sequence[str],
+    refinements: Sequence[Run] = (),
 ) -> dict[str, Any]:
     """Return a result with its answer; of a run, a training or a stream also its status and all rows."""
     tree: dict[str, Any] = {"path": str(path), "kind": "file", "answer": list(answer)}
@@ -49,7 +52,7 @@ def result_tree(
         runs = [(run, float(run.losses[-1]) if len(run.losses) else None) for run in result.runs]
         rows = [{name: getattr(run, name) for name in TRAINED} | {"loss": loss} for run, loss in runs]
         tree |= {"kind": "training", "status": result.status, "target": result.target, "rows": rows}
-    elif isinstance(result, Streamed):
+    elif isinstance(result, StreamAnswer):
         tree |= {"kind": "stream", **result.as_dict()}
     return tree
 

@@ -65,10 +65,13 @@ class Binding:
         return all(np.array_equal(self.library.as_numpy(array), before) for array, before in pairs)
 
 
-def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -> Binding:
+def bind_case(
+    bind: Bind, library: str, case: Case, batch: Batch, device: str, beside: Binding | None = None
+) -> Binding:
     """Copy a batch to arrays of ``library`` on ``device``, and bind the variant to these arrays.
 
-    For a stream, x is the buffer of one step; feed it ``batch.step(t)``.
+    For a stream, x is the buffer of one step; feed it ``batch.step(t)``. ``beside`` is another binding of the
+    same parameters, whose arrays this one shares.
 
     Raises:
         ValueError: the library does not support the device.
@@ -76,7 +79,9 @@ def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -
     if case.task == STREAM:
         batch = batch.step(0)
     array_library = find_library(library)
-    params = {name: array_library.place(p, device) for name, p in batch.params.items()}
+    params = beside.params if beside else None
+    if params is None:
+        params = {name: array_library.place(p, device) for name, p in batch.params.items()}
     x, y = array_library.place(batch.x, device), array_library.place(batch.y, device)
     variant_params = dict(params)  # shallow copy: the dict is private to the variant, the arrays are shared
     options = find_cell(case.cell).options(case.activation)

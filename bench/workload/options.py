@@ -116,6 +116,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def counts(text: str) -> str:
+    """Read whole numbers of 1 or more, as 1,4,16, and return them as given.
+
+    Raises:
+        UserError: one is no such number.
+    """
+    for number_text in text.split(","):
+        positive(number_text)
+    return text
+
+
 def whole(text: str) -> int:
     """Read a whole number of 0 or more, for example a seed.
 

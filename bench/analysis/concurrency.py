@@ -1,0 +1,186 @@
+"""Summarise many streams: throughput and percentiles by streams and workers, and how many are served.
+
+A block's number is one of fresh processes, so intervals and verdicts are over blocks. The number served in a
+block is the most of which at most one step in a hundred is late; the least of all blocks holds in every one.
+The control's step is as long as that of the slowest arm. The machine sets an arm's limit where the control
+lacks at least half as large a share of what its step alone would allow (``explained`` of ``tail``).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Literal
+
+from bench.analysis.statistics import median_interval
+from bench.analysis.tail import (
+    BY_MACHINE,
+    Quantile,
+    by_block,
+    distances,
+    excess,
+    explained,
+    no_whole_block,
+    shown,
+)
+from bench.analysis.verdict import DECIDED, Effect, judge, measured
+from bench.machine.libraries import NUMPY
+from bench.records.record import Arm
+from bench.records.stream import CONTROL, LATE, Declaration, Level, Stream
+
+What = Literal["step", "p99", "served"]  # wall time per step of all streams together, ...
+ByBlock = Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Hold what an arm, or the control, did at a level, as medians over blocks with intervals."""
+
+    arm: Arm | None  # None: the control
+    streams: int
+    workers: int
+    levels: tuple[Level, ...]
+    step: Quantile  # wall time in ns divided by the steps of all streams together
+    quantiles: dict[float, Quantile]  # of responses at a rate, else of steps
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Hold how many streams an arm, or the control, served."""
+
+    arm: Arm | None
+    by_block: Mapping[int, int]
+    allowed: float  # by the median step alone: workers * period / step
+    capped: bool  # the search ended before a number that is not served
+    machine: bool = False  # the control explains what is missing
+
+    @property
+    def least(self) -> int:
+        """Return the number that is served in every block."""
+        return min(self.by_block.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio(Effect):
+    """Hold the ratio of two arms' times, or of streams the other way round: above 1 the entry is slower."""
+
+    what: What
+    streams: int | None  # None: the number served
+    workers: int
+    entry: Arm
+    baseline: Arm
+    machine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """Hold the summary of many streams; arms in the declared order, the control last."""
+
+    stream: Stream
+    points: tuple[Point, ...]
+    served: tuple[Served, ...]  # empty back to back
+    ratios: tuple[Ratio, ...]
+
+
+def ratios_of(declared: Declaration) -> int:
+    """Return how many ratios are judged together."""
+    return max(1, len(declared.arms) - 1) * (1 if declared.rate else 2 * len(declared.levels))
+
+
+def analyse_many(stream: Stream) -> Concurrency:
+    """Summarise many streams.
+
+    Raises:
+        Unfinished: no block is whole; with exit code 1 if that is since a result was proved wrong.
+    """
+    declared, of_level = stream.declaration, dict[tuple[int, int, str], list[Level]]()
+    for level in stream.levels:
+        if not level.search:
+            of_level.setdefault((level.streams, level.workers, level.arm), []).append(level)
+    arms = [arm for arm in declared.arms if any(name == arm.id for *_, name in of_level)]
+    if not arms:
+        raise no_whole_block(stream)
+    points = tuple(
+        _point(arm, levels, of_level.get((*size, CONTROL), []))
+        for size in sorted({(n, workers) for n, workers, _ in of_level})
+        for arm in (*arms, None)
+        if (levels := of_level.get((*size, arm.id if arm else CONTROL)))
+    )
+    served = _served(stream, arms) if declared.rate else ()
+    baseline = next((arm for arm in arms if arm.library == NUMPY.name), arms[0])
+    ratios = list[Ratio]()
+    for entry in (arm for arm in arms if arm is not baseline):
+        ratios += _ratios(points, entry, baseline, declared.verdicts)
+        if declared.rate:
+            longer = {one.arm: {block: 1 / n for block, n in one.by_block.items() if n} for one in served}
+            ratio = Ratio(
+                what="served", streams=None, workers=declared.workers, entry=entry, baseline=baseline
+            )
+            ratios += _ratio(ratio, longer[entry], longer[baseline], declared.verdicts)
+    judged = (
+        replace(ratio, verdict="NONE", reason=BY_MACHINE)
+        if ratio.machine and ratio.verdict in DECIDED
+        else ratio
+        for ratio in judge(ratios, declared.margin)
+    )
+    return Concurrency(stream, points, served, tuple(judged))
+
+
+def _steps(levels: Sequence[Level]) -> dict[int, float]:
+    return {level.block: 1e9 / level.throughput for level in levels}
+
+
+def _point(arm: Arm | None, levels: Sequence[Level], control: Sequence[Level]) -> Point:
+    response, quantiles = bool(levels[0].response), {}
+    for q in shown(min((level.response or level.times).n for level in levels)):
+        machine = (
+            arm and q > 0.5 and explained(*(excess(of, q, response=response) for of in (levels, control)))
+        )
+        values = median_interval([*by_block(levels, q, response=response).values()])
+        quantiles[q] = Quantile(values.estimate, *values.limits, machine=bool(machine))
+    step, late = median_interval([*_steps(levels).values()]), [level.late for level in levels]
+    return Point(
+        arm, levels[0].streams, levels[0].workers, tuple(levels),
+        Quantile(step.estimate, *step.limits, machine=False), quantiles, sum(late) / len(late),
+    )  # fmt: skip
+
+
+def _ratios(points: Sequence[Point], entry: Arm, baseline: Arm, verdicts: bool) -> Iterator[Ratio]:
+    """Yield, back to back, the ratios of the time per step and of p99 at every level that has both."""
+    at = {(point.arm, point.streams, point.workers): point for point in points}
+    for one in (point for point in points if point.arm is entry and not point.levels[0].response):
+        ratio = Ratio(what="step", streams=one.streams, workers=one.workers, entry=entry, baseline=baseline)
+        other, control = (at.get((arm, one.streams, one.workers)) for arm in (baseline, None))
+        if other and control:
+            yield from _ratio(ratio, _steps(one.levels), _steps(other.levels), verdicts)
+            if 0.99 in one.quantiles and 0.99 in other.quantiles:
+                tails = by_block(one.levels, 0.99), by_block(other.levels, 0.99)
+                machine = explained(distances(*tails), excess(control.levels, 0.99))
+                yield from _ratio(replace(ratio, what="p99", machine=machine), *tails, verdicts)
+
+
+def _ratio(ratio: Ratio, entry: ByBlock, baseline: ByBlock, verdicts: bool) -> Iterator[Ratio]:
+    """Yield the ratio over the blocks that have both, if there are any."""
+    if logs := [math.log(entry[block] / baseline[block]) for block in sorted(entry.keys() & baseline.keys())]:
+        reason = "" if verdicts else "a quick run gives no verdict"
+        yield measured(replace(ratio, reason=reason), logs, final=not verdicts)
+
+
+def _served(stream: Stream, arms: Sequence[Arm]) -> tuple[Served, ...]:
+    """Return how many streams each arm and the control served."""
+    declared, served = stream.declaration, list[Served]()
+    for arm in (*arms, None):
+        tried = [one for one in stream.levels if one.search and one.arm == (arm.id if arm else CONTROL)]
+        by_block = {one.block: 0 for one in tried}
+        for one in (one for one in tried if one.late <= LATE):
+            by_block[one.block] = max(by_block[one.block], one.streams)
+        step_ns = median(one.times.percentile(0.5) for one in tried)
+        allowed = declared.workers * (declared.period_ns or 0.0) / step_ns
+        capped = min(by_block.values()) >= declared.most_streams
+        served.append(Served(arm, by_block, allowed, capped))
+    lacking = [{block: max(0.0, 1 - n / one.allowed) for block, n in one.by_block.items()} for one in served]
+    machine = [
+        one.arm is not None and explained(of, lacking[-1]) for one, of in zip(served, lacking, strict=True)
+    ]
+    return tuple(replace(one, machine=of) for one, of in zip(served, machine, strict=True))

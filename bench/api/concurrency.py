@@ -1,0 +1,53 @@
+"""Read how many streams are served at once, and by what."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bench.api.options import StreamOptions
+from bench.machine import host, units
+from bench.machine.errors import UserError
+from bench.records.record import Arm
+from bench.records.stream import MAX_STREAMS
+from bench.workload.case import Case
+from bench.workload.cell import find_cell
+from bench.workload.options import positive, spelled
+
+MOST_SEARCHED = 20_000  # streams: binding more takes longer than serving them
+OBJECTS_BYTES = 40_000  # functions, views and descriptors of a bound stream
+ALONE = ("workers", "share")  # options that need --streams
+OTHERS = ("calls", "threads")  # options of a single stream
+
+
+def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[str, Any]:
+    """Return the fields of a declaration that are of many streams; none for a single one.
+
+    Raises:
+        UserError: the options contradict each other, or this machine has too few processors or memory.
+    """
+    if not args.streams:
+        if given := [name for name in ALONE if getattr(args, name)]:
+            raise UserError(f"{spelled(given[0])} is of many streams: give --streams, as 1,4,16,64")
+        return {}
+    if given := [name for name in OTHERS if getattr(args, name) not in (None, 1)]:
+        raise UserError(f"{spelled(given[0])} is of one stream: leave it out, or --streams (see --workers)")
+    streams = sorted({positive(n) for text in args.streams for n in text.split(",")})
+    workers = args.workers or host.usable_cpus()
+    if workers > (cpus := host.usable_cpus()):
+        raise UserError(f"--workers {workers}: this machine has {cpus} usable processors")
+    shape = case.shape
+    params = sum(math.prod(size) for size in find_cell(case.cell).shapes(shape, bias=case.bias).values())
+    # in float64: a copy of the parameters with what is made of them, buffers, state and a step's arrays
+    stream_bytes = 8 * (3 * params + shape.B * (2 * (shape.I + shape.O) + 16 * shape.H)) + OBJECTS_BYTES
+    there = host.memory_bytes()
+    most = MAX_STREAMS if there is None else there // 2 // (stream_bytes * len(arms))
+    if streams[-1] > most:
+        needed = stream_bytes * len(arms) * streams[-1]
+        raise UserError(
+            f"--streams {streams[-1]}: bound for {len(arms)} variants they would need about "
+            f"{units.memory(needed)}, and this machine has {units.memory(there or 0)}; give at most "
+            f"{max(1, most)}, or a smaller --hidden or --batch"
+        )
+    searched = max(1, min(most, MOST_SEARCHED))
+    share = args.share or "processes"
+    return {"streams": tuple(streams), "workers": workers, "share": share, "most_streams": searched}

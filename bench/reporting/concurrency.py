@@ -1,0 +1,140 @@
+"""Tell how many streams are served, and what steps take meanwhile: a sentence, and the tables of a page."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from bench.analysis.concurrency import Concurrency, Point, Ratio, Served
+from bench.machine import libraries, units, wording
+from bench.machine.wording import full_stop
+from bench.records.record import Arm
+from bench.records.stream import CONTROL, LATE
+from bench.reporting.section import Cell, Fields, TextTable, text_table
+from bench.reporting.tail import MACHINE, UNDECIDED, frequency, label
+
+NOTE = (
+    "The control computes nothing: it is fed, paced and timed as the arms are, and its step is as long as "
+    f"that of the slowest arm. {MACHINE} marks what it explains."
+)
+
+
+def headline(found: Concurrency) -> str:
+    """Return the answer in one sentence."""
+    told = _served(found) if found.served else _throughput(found)
+    return full_stop(wording.capital(told))
+
+
+def on_workers(found: Concurrency, n: int | None = None) -> str:
+    """Return "on 2 processes"."""
+    declared = found.stream.declaration
+    noun = {"processes": "process", "threads": "thread"}[declared.share]
+    n = n or declared.workers
+    return f"on {n} {noun if n == 1 else declared.share}"
+
+
+def _names(found: Concurrency) -> dict[Arm, str]:
+    """Return what the arms are called: by their library where it has one arm, else by their variant."""
+    arms = found.stream.declaration.arms
+    used = [arm.library for arm in arms]
+    return {
+        arm: libraries.library(arm.library).label if used.count(arm.library) == 1 else arm.title
+        for arm in arms
+    }
+
+
+def number_served(one: Served) -> str:
+    """Return the number in every block; where the search ended before its limit, "at least"."""
+    return f"{'at least ' * one.capped}{units.whole(one.least)}"
+
+
+def _served(found: Concurrency) -> str:
+    names, (*arms, control) = _names(found), found.served
+    counts = [f"{number_served(one)} by {names[one.arm]}" for one in arms if one.arm]
+    machine = [names[one.arm] for one in arms if one.arm and one.machine]
+    limit = f"; the machine itself sets the limit of {wording.listing(machine)}" if machine else ""
+    return (
+        f"streams that this machine serves at {frequency(found.stream.declaration.rate or 0)} "
+        f"{on_workers(found)}: {wording.listing(counts)}, with at most {units.percent(LATE)} of the steps "
+        "late; a control as long as the slowest step, which computes nothing: "
+        f"{number_served(control)}{limit}"
+    )
+
+
+def _throughput(found: Concurrency) -> str:
+    """Return the steps a second of the most streams, and how many times as many they are as on one worker."""
+    names = _names(found)
+    size = max((point.streams, point.workers) for point in found.points)
+    points = {point.arm: point for point in found.points if (point.streams, point.workers) == size}
+    alone = {point.arm: point for point in found.points if (point.streams, point.workers) == (size[0], 1)}
+    made = [f"{units.rate(1e9 / point.step.ns)} by {names[arm]}" for arm, point in points.items() if arm]
+    clauses = [
+        f"{on_workers(found, size[1])} this machine makes {wording.listing(made)} steps a second, of "
+        f"{wording.count(size[0], 'stream')}"
+    ]
+    for ratio in found.ratios:
+        if (ratio.what, ratio.streams, ratio.workers) == ("step", *size):
+            times = (
+                f"{units.ratio(ratio.ratio or 1.0)} times {units.interval(ratio.low, ratio.high)}".rstrip()
+            )
+            clauses.append(
+                f"{names[ratio.entry]} takes {times} as long as {names[ratio.baseline]}"
+                f"{UNDECIDED.get(ratio.verdict, '')}"
+            )
+    if size[1] > 1 and alone:
+        more = [
+            f"{units.ratio(alone[arm].step.ns / point.step.ns)} by {names[arm] if arm else 'the control'}"
+            for arm, point in points.items()
+            if arm in alone
+        ]
+        clauses.append(f"times as many as on one: {wording.listing(more)}, which computes nothing")
+    return "; ".join(clauses)
+
+
+def tables(found: Concurrency) -> Iterator[TextTable]:
+    """Yield the numbers at each level, how many streams are served, and the ratios."""
+    rated = bool(found.stream.declaration.rate)
+    qs = sorted({q for point in found.points for q in point.quantiles if q < 0.999})
+
+    def quantile(q: float, point: Point) -> Cell:
+        if (at := point.quantiles.get(q)) is None:
+            return Cell(units.NOTHING)
+        limits = f"{units.duration(at.low)} to {units.duration(at.high)}" * bool(at.low)
+        return Cell(units.duration(at.ns) + MACHINE * at.machine, limits, at.ns)
+
+    fields: Fields[Point] = {
+        "Variant": lambda point: _variant(point.arm),
+        "Streams": lambda point: Cell.of(point.streams, lambda n: units.whole(round(n))),
+        found.stream.declaration.share.capitalize(): lambda point: Cell.of(point.workers, "{:g}".format),
+        "Steps/s": lambda point: Cell.of(1e9 / point.step.ns, units.rate),
+        **{label(q): partial(quantile, q) for q in qs},
+    }
+    late: Fields[Point] = {"Late": lambda point: Cell.of(point.late, units.percent)}
+    title = "From when a step was due to its end" if rated else "Steps, and the time of one"
+    yield text_table(title, {**fields, **(late if rated else {})}, found.points, NOTE)
+    if found.served:
+        served: Fields[Served] = {
+            "Variant": lambda one: _variant(one.arm),
+            "In every block": lambda one: Cell(number_served(one) + MACHINE * one.machine, "", one.least),
+            "In a block": lambda one: f"{min(one.by_block.values()):g} to {max(one.by_block.values()):g}",
+            "By its step alone": lambda one: Cell.of(one.allowed, units.number),
+        }
+        caption = f"Streams served {on_workers(found)}"
+        yield text_table(caption, served, found.served)
+    if found.ratios:
+        ratios: Fields[Ratio] = {
+            "Variant": lambda ratio: _variant(ratio.entry),
+            "Ratio of": lambda ratio: ratio.what,
+            "Streams": lambda ratio: Cell.of(ratio.streams, "{:g}".format),
+            found.stream.declaration.share.capitalize(): lambda ratio: Cell.of(ratio.workers, "{:g}".format),
+            "Is": lambda ratio: Cell.of(ratio.ratio, units.ratio, units.interval(ratio.low, ratio.high)),
+            "Verdict": lambda ratio: (
+                "the machine"
+                if ratio.machine and ratio.verdict == "NONE"
+                else ratio.verdict.replace("NONE", "no verdict")
+            ),
+        }
+        caption = f"Ratios to {found.ratios[0].baseline.title}: above 1 takes longer, or serves fewer"
+        yield text_table(caption, ratios, found.ratios)
+
+
+def _variant(arm: Arm | None) -> Cell:
+    return Cell(arm.title, library=arm.library) if arm else Cell(CONTROL, "computes nothing")
