@@ -11,7 +11,7 @@ from bench.records.record import Arm
 from bench.records.stream import MAX_STREAMS
 from bench.workload.case import Case
 from bench.workload.cell import find_cell
-from bench.workload.options import positive, spelled
+from bench.workload.options import all_counts, spelled
 
 MOST_SEARCHED = 20_000  # streams: binding more takes longer than serving them
 OBJECTS_BYTES = 40_000  # functions, views and descriptors of a bound stream
@@ -31,7 +31,7 @@ def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[s
         return {}
     if given := [name for name in OTHERS if getattr(args, name) not in (None, 1)]:
         raise UserError(f"{spelled(given[0])} is of one stream: leave it out, or --streams (see --workers)")
-    streams = sorted({positive(n) for text in args.streams for n in text.split(",")})
+    streams = all_counts(args.streams)
     workers = args.workers or host.usable_cpus()
     if workers > (cpus := host.usable_cpus()):
         raise UserError(f"--workers {workers}: this machine has {cpus} usable processors")

@@ -125,7 +125,9 @@ def tables(found: Concurrency) -> Iterator[TextTable]:
             "Ratio of": lambda ratio: ratio.what,
             "Streams": lambda ratio: Cell.of(ratio.streams, "{:g}".format),
             found.stream.declaration.share.capitalize(): lambda ratio: Cell.of(ratio.workers, "{:g}".format),
-            "Is": lambda ratio: Cell.of(ratio.ratio, units.ratio, units.interval(ratio.low, ratio.high)),
+            "Is": lambda ratio: Cell(
+                units.with_interval(ratio.ratio, ratio.low, ratio.high), "", ratio.ratio
+            ),
             "Verdict": lambda ratio: (
                 "the machine"
                 if ratio.machine and ratio.verdict == "NONE"

@@ -97,13 +97,12 @@ def load_streamed(path: Path) -> StreamAnswer:
 
 
 def _printed(table: TextTable) -> Table:
-    """Return a table for a terminal: of a ratio with its interval, of other cells without their notes."""
+    """Return a table for a terminal, of cells without their notes."""
     printed = Table(title=table.caption, box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in table.columns:
         printed.add_column(column.title, justify="right" if column.number else "left")
     for row in table.rows:
-        cells = (f"{cell.text} {cell.note * cell.note.startswith('[')}".rstrip() for cell in row)
-        printed.add_row(*map(escape, cells))
+        printed.add_row(*(escape(cell.text) for cell in row))
     return printed
 
 

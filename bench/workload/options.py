@@ -5,7 +5,7 @@ switch. The field also declares how its value is read, refused and explained.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
@@ -122,9 +122,13 @@ def counts(text: str) -> str:
     Raises:
         UserError: one is no such number.
     """
-    for number_text in text.split(","):
-        positive(number_text)
+    all_counts([text])
     return text
+
+
+def all_counts(texts: Iterable[str]) -> list[int]:
+    """Return the numbers of texts as 1,4,16 in ascending order, each once; errors as ``counts``."""
+    return sorted({positive(one) for text in texts for one in text.split(",")})
 
 
 def whole(text: str) -> int:
