@@ -49,21 +49,28 @@ class CompiledBound(Bound):
 State = tuple[Tensor, ...]  # h, of an LSTM h and c, (B, H) each
 
 
-def rnn_forward(params: Params, x: Tensor, state: State, *, activation: str) -> tuple[Tensor, State]:
+Product = Callable[..., Tensor]  # of h (B, H), W (G, H) and a bias (G,) or None: h W^T + bias, (B, G)
+
+
+def rnn_forward(
+    params: Params, x: Tensor, state: State, *, activation: str, product: Product = linear
+) -> tuple[Tensor, State]:
     """y_hat (B, O) of the RNN, and the state after the last step."""
     act = ACTIVATIONS[activation]
     (h,) = state
     b = params["bU"] + params["bW"] if "bU" in params else None  # (H,)
     for a_t in linear(x, params["U"], b).unbind():  # (B, H): U x_t + b
-        h = act(a_t + h @ params["W"].T)
+        h = act(a_t + product(h, params["W"]))
     return linear(h, params["V"], params.get("bV")), (h,)
 
 
-def gru_forward(params: Params, x: Tensor, state: State) -> tuple[Tensor, State]:
+def gru_forward(
+    params: Params, x: Tensor, state: State, *, product: Product = linear
+) -> tuple[Tensor, State]:
     """y_hat (B, O) of the GRU, and the state after the last step."""
     (h,) = state
     for u_t in linear(x, params["U"], params.get("bU")).unbind():  # (B, 3H): U x_t + bU
-        w_t = linear(h, params["W"], params.get("bW"))
+        w_t = product(h, params["W"], params.get("bW"))
         (u_r, u_z, u_n), (w_r, w_z, w_n) = u_t.chunk(3, dim=1), w_t.chunk(3, dim=1)  # (B, H) each
         r, z = torch.sigmoid(u_r + w_r), torch.sigmoid(u_z + w_z)
         n = torch.tanh(u_n + r * w_n)
@@ -71,12 +78,14 @@ def gru_forward(params: Params, x: Tensor, state: State) -> tuple[Tensor, State]
     return linear(h, params["V"], params.get("bV")), (h,)
 
 
-def lstm_forward(params: Params, x: Tensor, state: State) -> tuple[Tensor, State]:
+def lstm_forward(
+    params: Params, x: Tensor, state: State, *, product: Product = linear
+) -> tuple[Tensor, State]:
     """y_hat (B, O) of the LSTM, and the state after the last step."""
     h, c = state
     b = params["bU"] + params["bW"] if "bU" in params else None  # (4H,)
     for u_t in linear(x, params["U"], b).unbind():  # (B, 4H): U x_t + b
-        a_i, a_f, a_g, a_o = (u_t + h @ params["W"].T).chunk(4, dim=1)  # (B, H) each
+        a_i, a_f, a_g, a_o = (u_t + product(h, params["W"])).chunk(4, dim=1)  # (B, H) each
         c = torch.sigmoid(a_f) * c + torch.sigmoid(a_i) * torch.tanh(a_g)
         h = torch.sigmoid(a_o) * torch.tanh(c)
     return linear(h, params["V"], params.get("bV")), (h, c)

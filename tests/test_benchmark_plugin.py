@@ -9,7 +9,7 @@ from benchmark_plugin import entries, timed, timing
 
 from bench.machine.devices import Device, Devices
 from bench.machine.libraries import PyTorch
-from bench.workload.case import sine_case
+from bench.workload.case import TASKS, sine_case
 from bench.workload.catalog import VARIANTS, find
 
 
@@ -60,8 +60,8 @@ def test_one_benchmark_per_task_variant_and_device_that_fits(
 ) -> None:
     monkeypatch.setattr(benchmark_plugin, "find_devices", lambda: devices("cpu", "cuda:0", "cuda:1"))
     params = entries({variant.name: variant for variant in VARIANTS}, **cell)
-    numpys = [variant for variant in VARIANTS if variant.library == "numpy"]
-    assert len(params) == 3 * (len(numpys) + 3 * (len(VARIANTS) - len(numpys)))
+    n_fitting = sum(3 if "cuda" in variant.devices else 1 for variant in VARIANTS)
+    assert len(params) == len(TASKS) * n_fitting
     ids = [param.id for param in params]
     assert len(set(ids)) == len(ids)
     assert f"{'gru-' if cell else ''}forward-torch-layer-cuda:1" in ids

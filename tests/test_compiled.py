@@ -47,6 +47,13 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+# beyond one turn of the loop; a remainder of one step; one sample and several
+LOOPED = [
+    Case("forward", Shape(T, B, 3, 7, 4), dtype="float64", data="random", delta=0.5, cell=cell, bias=bias)
+    for cell, T, B, bias in (("rnn", 256, 1, True), ("gru", 256, 3, False), ("lstm", 11, 1, False))
+]
+
+
 def bind(case: Case, **changes: Any) -> Any:
     changed = replace(case, **changes)
     return bind_case(
@@ -67,6 +74,36 @@ def test_it_agrees_with_the_reference(case: Case) -> None:
     bind = catalog.find("torch-compile").load(case.cell)
     checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="torch")
     assert proof.status(checks) == "ok", proof.failures(checks)
+
+
+@pytest.mark.parametrize("case", LOOPED, ids=str)
+def test_the_loop_agrees_with_the_reference_and_says_how_long_it_compiled(case: Case) -> None:
+    batch = data.make(case)
+    bind_loop = catalog.find("torch-compile-loop").load(case.cell)
+    checks = proof.prove(bind_loop, case, batch, proof.expected(case, batch), library="torch")
+    assert proof.status(checks) == "ok", proof.failures(checks)
+    assert bind_case(bind_loop, "torch", case, batch, "cpu").bound.compile_ns > 0
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_graph_of_the_loop_does_not_grow_with_the_sequence(cell: str) -> None:
+    loop = pytest.importorskip("impl_torch.compiled_loop")
+    sizes = []
+
+    def backend(graph: Any, _inputs: Any) -> Any:
+        parts = [part for part in graph.modules() if isinstance(part, torch.fx.GraphModule)]
+        sizes.append(sum(len(part.graph.nodes) for part in parts))
+        return graph.forward
+
+    options = find_cell(cell).options(find_cell(cell).activations[0])
+    for T in (16, 256):
+        case = Case("forward", Shape(T, 1, 3, 7, 4), data="random", cell=cell)
+        batch = data.make(case)
+        params = {name: torch.from_numpy(p) for name, p in batch.params.items()}
+        function = torch.compile(loop.forward, backend=backend, fullgraph=True, dynamic=False)
+        with torch._dynamo.config.patch(compiled.LOUD):  # many sizes in one process
+            function(params, torch.from_numpy(batch.x), cell=cell, **options)
+    assert sizes[0] == sizes[1] > 20
 
 
 def test_a_step_is_one_graph_and_another_learning_rate_cutoff_or_data_need_no_other_one() -> None:

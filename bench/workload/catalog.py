@@ -220,6 +220,9 @@ VARIANTS = (
         "the same in a workspace allocated once", role="fastest", tasks=WITH_STREAM),
     _torch("torch-compile", _everywhere("impl_torch.compiled:{}"),
         "loss, gradient and update as one compiled graph", role="compiled", compiles=True, tasks=WITH_STREAM),
+    # on an accelerator it would wait for the device at every turn of the loop
+    Variant("torch-compile-loop", "torch", _everywhere("impl_torch.compiled_loop:{}"),
+        "forward as a compiled loop that compiles as fast for any T", compiles=True, tasks=("forward",)),
 )
 # fmt: on
 BASELINE = "numpy-batched"
