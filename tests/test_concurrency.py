@@ -308,9 +308,9 @@ def test_the_answer_back_to_back_is_throughput_with_its_ratio_and_what_a_second_
 ) -> None:
     streamed = answer(tmp_path / "a")
     assert streamed.sentence == (
-        "On 2 processes this machine makes 190 k by NumPy and 76.2 k by PyTorch steps a second, of 16 "
-        "streams; PyTorch takes 2.50 times [2.50, 2.50] as long as NumPy; times as many as on one: 2.00 by "
-        "NumPy, 2.00 by PyTorch and 2.00 by the control, which computes nothing."
+        "Steps a second of 16 streams on 2 processes: 190 k by NumPy and 76.2 k by PyTorch; PyTorch takes "
+        "2.50 times [2.50, 2.50] as long as NumPy; times as many as on one: 2.00 by NumPy, "
+        "2.00 by PyTorch and 2.00 by the control, which computes nothing."
     )
     ratios = {(r.what, r.streams, r.workers): r.verdict for r in streamed.found.ratios}
     assert len(ratios) == 10
@@ -319,7 +319,7 @@ def test_the_answer_back_to_back_is_throughput_with_its_ratio_and_what_a_second_
     assert {ratio.verdict for ratio in quick.found.ratios} == {"NONE"}
     assert "(no verdict)" in quick.sentence
     threads = answer(tmp_path / "threads", share="threads", blocks=1)
-    assert threads.sentence.startswith("On 2 threads this machine makes")
+    assert threads.sentence.startswith("Steps a second of 16 streams on 2 threads: ")
 
 
 def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(

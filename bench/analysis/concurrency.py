@@ -113,7 +113,10 @@ def analyse_many(stream: Stream) -> Concurrency:
     for entry in (arm for arm in arms if arm is not baseline):
         ratios += _ratios(points, entry, baseline, declared.verdicts)
         if declared.rate:
-            longer = {one.arm: {block: 1 / n for block, n in one.by_block.items() if n} for one in served}
+            # where one serves none in a block, no ratio says by how much
+            longer = {
+                one.arm: {block: 1 / n for block, n in one.by_block.items() if one.least} for one in served
+            }
             ratio = Ratio(
                 what="served", streams=None, workers=declared.workers, entry=entry, baseline=baseline
             )

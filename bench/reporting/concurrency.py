@@ -67,8 +67,8 @@ def _throughput(found: Concurrency) -> str:
     alone = {point.arm: point for point in found.points if (point.streams, point.workers) == (size[0], 1)}
     made = [f"{units.rate(1e9 / point.step.ns)} by {names[arm]}" for arm, point in points.items() if arm]
     clauses = [
-        f"{on_workers(found, size[1])} this machine makes {wording.listing(made)} steps a second, of "
-        f"{wording.count(size[0], 'stream')}"
+        f"steps a second of {wording.count(size[0], 'stream')} {on_workers(found, size[1])}: "
+        f"{wording.listing(made)}"
     ]
     for ratio in found.ratios:
         if (ratio.what, ratio.streams, ratio.workers) == ("step", *size):
@@ -134,7 +134,7 @@ def tables(found: Concurrency) -> Iterator[TextTable]:
                 else ratio.verdict.replace("NONE", "no verdict")
             ),
         }
-        caption = f"Ratios to {found.ratios[0].baseline.title}: above 1 takes longer, or serves fewer"
+        caption = f"Ratios to {found.ratios[0].baseline.title}: above 1 is slower, or serves fewer"
         yield text_table(caption, ratios, found.ratios)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from bench.analysis.concurrency import Concurrency, Point
 from bench.machine import units
@@ -38,7 +39,7 @@ def concurrency_plot(found: Concurrency, *, narrow: bool = False) -> Figure:
             color=SOFT, fontsize=SMALL,
         )  # fmt: skip
     plots.style_axes(axes, "both")
-    plots.log_ticks(axes.xaxis, "{:g}".format)
+    plots.set_ticks(axes.xaxis, FixedLocator(declared.streams), "{:g}".format)
     plots.log_ticks(axes.yaxis, plots.tick if declared.rate else units.rate)
     if axes.get_legend_handles_labels()[0]:  # no level may have enough steps for a p99
         plots.legend_below(axes, 1 if narrow else 3)
