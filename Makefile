@@ -5,6 +5,7 @@
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
 # make figures      measures the figures of README and docs/findings.md and writes them there: a quarter of an hour
+# make performance    measures docs/performance.md and writes it: a quarter of an hour
 # make docs         the pages of docs as a site, in build/site
 # make acceptance   what the project promises about its verdicts and its speed, measured: an hour; ACCEPTANCE=--long: many
 
@@ -27,6 +28,9 @@ benchmark: .venv/ready-dev
 
 figures: .venv/ready-dev
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python docs/figures.py
+
+performance: .venv/ready-dev
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python docs/performance.py
 
 acceptance: .venv/ready-acceptance
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -s tests/acceptance $(ACCEPTANCE)

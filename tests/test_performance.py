@@ -1,0 +1,70 @@
+"""docs/performance.md: the page that ``make performance`` writes, from simulated runs."""
+
+import json
+import runpy
+from pathlib import Path
+
+from declared import declare
+from grids import records_of
+from journals import example_records
+from reports import write_run
+
+from bench.records.record import Arm
+from bench.workload.case import Case
+
+COMMAND = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "performance.py"))
+
+
+def rows(page: str, first: str) -> list[list[str]]:
+    """The cells of the table rows whose first cell is this."""
+    lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith(f"| {first} |")]
+    return [[cell.strip() for cell in line] for line in lines]
+
+
+def time_ns(arm: Arm, case: Case) -> float:
+    """NumPy's time is proportional to H; PyTorch's does not grow up to H = 64, then with its square."""
+    H = case.shape.H
+    return 1000.0 * H if arm.library == "numpy" else 50_000.0 * max(1.0, H / 64) ** 2
+
+
+def test_a_size_has_the_fastest_and_usual_forms_with_their_distance_from_the_bound(tmp_path):
+    write_run(tmp_path / "tutorial" / "rnn", example_records())
+    page = COMMAND["page"](tmp_path)
+    made = rows(page.split("## Growth")[0], "rnn")
+    assert [row[1] for row in made] == ["1", "1", "2"]
+    fastest, usual = made[:2]
+    assert (fastest[2], usual[2]) == ("fastest", "usual")
+    assert fastest[3].startswith("numpy-inplace")
+    assert usual[3].startswith("numpy-batched")
+    assert usual[4].startswith("torch-layer")
+    assert fastest[6] == "NumPy is faster"
+    assert fastest[-1] == "none measured"
+    assert float(fastest[5].split()[0]) < 1
+    assert [float(bound) > 1 for bound in fastest[7].split(", ")] == [True, True]
+    assert "On Example CPU 9000" in page
+    assert "* rnn: tutorial: " in page
+
+
+def test_growth_is_the_slope_of_each_library_and_where_it_begins(tmp_path):
+    sizes = {"hidden": (16, 64, 256, 1024), "batch": (128,), "features": (6,), "threads": (1,)}
+    plan = declare("numpy-batched", "numpy-inplace", "torch-inplace", blocks=8, **sizes)
+    write_run(tmp_path / "growth hidden" / "rnn", records_of(plan, time_ns, noise=0.001))
+    numpy, torch = rows(COMMAND["page"](tmp_path).split("## Growth")[1], "rnn")
+    assert numpy[1:3] == ["H", "NumPy"]
+    assert [round(float(slope.split()[0]), 1) for slope in numpy[3:5]] == [1.0, 1.0]
+    assert numpy[5] == "H = 16"
+    assert torch[2] == "PyTorch"
+    assert [round(float(slope.split()[0]), 1) for slope in torch[3:5]] == [1.4, 2.0]
+    assert torch[5] == "H = 64"
+
+
+def test_memory_is_told_beyond_the_import_and_in_all(tmp_path):
+    saved = [{"size": "large", "cell": "gru", "library": "torch", "peaks": [210.0, 322.5]}]
+    (tmp_path / "memory.json").write_text(json.dumps(saved))
+    assert rows(COMMAND["page"](tmp_path), "large") == [["large", "gru", "PyTorch", "112.5 MB", "322 MB"]]
+
+
+def test_nothing_measured_is_told():
+    page = COMMAND["page"](Path("nowhere"))
+    assert "Not measured yet: `make performance`" in page
+    assert page.count("\nNot measured yet.\n") == 6
