@@ -40,9 +40,10 @@ def bind(
     *,
     delta: float,
     lr: float,
-    **options: str,
+    **options: Any,
 ) -> Bound:
-    """Bind a module's function to the task that it is for; ``options`` are those of its cell."""
+    """Bind a module's function to the task that it is for; ``options`` are those of its cell, and
+    ``lengths`` (B,) where the sequences have lengths of their own."""
     current = dict(params)
     last: dict[str, Array] = {}
     state: Any = None

@@ -1,9 +1,13 @@
-"""Variants ``torch-cell`` and ``torch-layer``: modules and an optimizer, as PyTorch users write it.
+"""Variants ``torch-cell``, ``torch-layer`` and two more: modules and an optimizer, as PyTorch users write it.
 
 Differ from rnn.py, gru.py and lstm.py in using the library's own parts: ``nn.RNNCell``, ``nn.GRUCell`` or
 ``nn.LSTMCell`` unrolled in a Python loop; or ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, which take all steps in
 one call; then ``nn.Linear``, ``nn.HuberLoss``, ``optim.SGD``. ``torch-cell`` on the layout ``single_step``
 is the PyTorch tutorial's program. nn.RNN knows tanh and relu only, so the sigmoid is not supported here.
+
+``torch-packed`` and ``torch-masked`` are ``torch-layer`` for sequences of different lengths, see
+``impl_numpy/lengths.py``: packed by the library; or all steps of the whole batch, of which h is taken at each
+sequence's own last step.
 """
 
 from collections.abc import Callable
@@ -13,6 +17,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from impl_torch.contract import Bound, to_arrays
 from impl_torch.rnn import Params
@@ -56,6 +61,25 @@ class LayerModel(Model):
         return self.linear(h[0]), state
 
 
+class PackedModel(Model):
+    """A layer over packed sequences of ``lengths`` (B,), then a linear layer on h of their last steps."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, State]:
+        """(T, B, I) -> (B, O), and the state after the last steps, (1, B, H) each."""
+        _, state = self.rnn(pack_padded_sequence(x, lengths, enforce_sorted=False))
+        h = state[0] if isinstance(state, tuple) else state
+        return self.linear(h[0]), state
+
+
+class MaskedModel(Model):
+    """A layer over all steps of the batch, then a linear layer on h of the sequences' last steps."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, State]:
+        """(T, B, I) -> (B, O), and the state after step T, (1, B, H) each."""
+        hs, state = self.rnn(x)  # (T, B, H)
+        return self.linear(hs[lengths - 1, torch.arange(len(lengths))]), state
+
+
 def named_weights(model: Model) -> dict[str, Tensor]:
     """The model's parameters under the contract's names."""
     weights = {name.removesuffix("_l0"): weight for name, weight in model.named_parameters()}
@@ -73,10 +97,12 @@ def bind(
     delta: float,
     lr: float,
     activation: str | None = None,
+    lengths: Tensor | None = None,
 ) -> Bound:
     """Build model, loss and optimizer where x is, load ``params`` and return the ``Bound``.
 
-    ``part`` is the library's cell or layer; only the RNN has an ``activation``.
+    ``part`` is the library's cell or layer; only the RNN has an ``activation``, and only sequences of
+    different lengths ``lengths`` (B,), which stay on the CPU.
     """
     options: dict[str, Any] = {} if activation is None else {"nonlinearity": activation}
     sizes = params["U"].shape[1], params["W"].shape[1], len(params["V"])
@@ -86,10 +112,11 @@ def bind(
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     last: dict[str, Tensor] = {}
     state: State = None
+    inputs = (x,) if lengths is None else (x, lengths)
 
     def forward() -> None:
         with torch.inference_mode():
-            last["y_hat"], _ = model(x)
+            last["y_hat"], _ = model(*inputs)
 
     def stream() -> None:
         nonlocal state
@@ -98,7 +125,7 @@ def bind(
 
     def gradient() -> None:
         optimizer.zero_grad()
-        y_hat, _ = model(x)
+        y_hat, _ = model(*inputs)
         loss = loss_function(y_hat, y)
         loss.backward()
         last["loss"] = loss
@@ -130,4 +157,7 @@ def bind(
 rnn_cell, gru_cell, lstm_cell = (
     partial(bind, CellModel, part) for part in (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
 )
-rnn_layer, gru_layer, lstm_layer = (partial(bind, LayerModel, part) for part in (nn.RNN, nn.GRU, nn.LSTM))
+LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
+rnn_layer, gru_layer, lstm_layer = (partial(bind, LayerModel, part) for part in LAYERS)
+rnn_packed, gru_packed, lstm_packed = (partial(bind, PackedModel, part) for part in LAYERS)
+rnn_masked, gru_masked, lstm_masked = (partial(bind, MaskedModel, part) for part in LAYERS)

@@ -231,4 +231,7 @@ def count_winners(cells: Iterable[MapCell], errors: Mapping[str, Errors]) -> tup
 
 def task_key(case: Case) -> tuple[object, ...]:
     """Return what cases of one grid share: everything but the sizes and the numbers."""
-    return case.cell, case.bias, case.task, case.layout, case.dtype, case.activation, case.data
+    return (
+        *(case.cell, case.bias, case.task, case.layout, case.dtype, case.activation, case.data),
+        case.shortest,
+    )

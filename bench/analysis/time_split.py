@@ -293,8 +293,8 @@ def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) ->
 
 
 def _minimum_ns(case: Case, own: Prices) -> tuple[float, float] | None:
-    """Return the minimum nanoseconds of arithmetic and of memory; None if a rate or the cell is unknown."""
-    if (cell := built_in_cell(case.cell)) is None:
+    """Return the minimum nanoseconds of arithmetic and of memory; None if a rate or the work is unknown."""
+    if (cell := built_in_cell(case.cell)) is None or case.shortest is not None:
         return None
     work = cell.count_needed(case)
     product_rate, activation_rate = own.best((PRODUCT,)), own.best(TRANSCENDENTAL)

@@ -62,7 +62,7 @@ def variants_main(args: options.VariantsOptions) -> int:
     offered += [(peer, "rnnbench[peers], also by --peers") for peer, reason in reasons.items() if not reason]
     if absent := [peer.name for peer, reason in reasons.items() if reason]:
         refusals.append(f"For {listing(absent)}: {EXTRA}")
-    variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
+    variants = dict.fromkeys([*catalog.VARIANTS, *catalog.LENGTHS, *user_variants])
     if args.json:
         records = [_record(variant) for variant in variants]
         records += [_record(variant) | {"package": package} for variant, package in offered]
@@ -121,6 +121,7 @@ def limits(variant: Variant) -> str:
     """Return what the variant does not support, and its cells unless it has all of them."""
     limited = [] if variant.cells.keys() >= CELLS.keys() else [f"{listing(list(variant.cells))} alone"]
     limited += [] if True in variant.biases else ["no biases"]
+    limited += [] if False in variant.lengths else ["with --lengths alone"]
     choices = {
         "task": (TASKS, variant.tasks),
         "layout": (LAYOUTS, variant.layouts),

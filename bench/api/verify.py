@@ -62,7 +62,7 @@ def prove(args: VerifyOptions, device: str) -> tuple[list[Row], Sequence[Absent]
     """
     machine = find_devices()
     devices, absent = resolve(args.device or [device], machine)
-    specs = args.variant or [variant.name for variant in catalog.VARIANTS]
+    specs = args.variant or [variant.name for variant in (*catalog.VARIANTS, *catalog.LENGTHS)]
 
     from bench.reporting.display import verify_progress  # rich, needed from here on
 

@@ -80,7 +80,7 @@ def read_trials(job: Job) -> dict[Choice, list[Trial]]:
             given={name: grad.astype("float64") for name, grad in given.items()},
             tolerance=max(row.tolerances.values()),
             sizes=asdict(case.shape),
-            batch=batch if case.cell in CELLS else None,
+            batch=batch if case.cell in CELLS and batch.lengths is None else None,
             delta=case.delta,
             activation=case.activation,
         )

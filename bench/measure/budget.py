@@ -32,8 +32,7 @@ from bench.records.record import (
 )
 from bench.records.run import per_call_ns
 from bench.workload.case import Case
-from bench.workload.catalog import find
-from bench.workload.cell import find_cell
+from bench.workload.catalog import baseline_of, find
 
 MAX_TOGETHER = 4  # blocks whose workers start at the same time
 WORKER_BYTES = 500_000_000  # memory of a worker with torch and its entries
@@ -204,7 +203,7 @@ class Forms:
         arms = {arm.id: arm for arm in plan.arms}
         self._plan = plan
         self._arm_of = {entry.id: arms[entry.arm] for entry in entries_of(plan.groups)}
-        self._baseline = find_cell(plan.groups[0].entries[0].case.cell).baseline
+        self._baseline = baseline_of(plan.groups[0].entries[0].case)
         # library of the baseline; other libraries are compared with it
         self._home = find(self._baseline).library
         # nanoseconds per call, for every entry with correct results and a steady time

@@ -94,8 +94,10 @@ PRESETS = {
 }
 
 
-def variants_of(preset: str) -> tuple[str, ...]:
-    """Return the names of the variants that a preset measures."""
+def variants_of(preset: str, *, lengths: bool = False) -> tuple[str, ...]:
+    """Return the names of the variants that a preset measures; or those of different ``lengths``."""
+    if lengths:
+        return tuple(variant.name for variant in catalog.LENGTHS)
     roles = PRESETS[preset].roles
     return tuple(variant.name for variant in (catalog.by_role(*roles) if roles else catalog.VARIANTS))
 
@@ -197,12 +199,12 @@ class _Planner:
         self.arms: dict[str, Arm] = {arm.id: arm for arm in exactly.arms} if exactly else {}
         default_sizes = GRID_SIZES if asked.preset == "grid" else SIZES
         self.sizes = {name: getattr(asked, name) or sizes for name, sizes in default_sizes.items()}
-        chosen = (asked.variant, asked.task, asked.layout, asked.threads, exactly)
+        chosen = (asked.variant, asked.task, asked.layout, asked.threads, asked.lengths, exactly)
         self.cell_settings = catalog.cell_settings(
             asked.variant, cell=asked.cell, bias=asked.bias, activation=asked.activation
         )
         cell = find_cell(self.cell_settings["cell"])
-        self.baseline = cell.baseline
+        self.baseline = catalog.LENGTHS[0].name if asked.lengths else cell.baseline
         settings = (self.cell_settings["activation"], asked.dtype, asked.split)
         other_sizes = asked.preset != "grid" and self.sizes != SIZES  # a grid may have any sizes
         # true if the work differs from the preset, whose claim and time budget then do not apply
@@ -233,12 +235,13 @@ class _Planner:
         if not self.standard or (asked.preset == "full" and not asked.quick):
             n_first = None if asked.preset == "full" and not asked.quick else 1
             work = list(product(asked.task or TASKS[:n_first], asked.layout or LAYOUTS[:n_first]))
-        lengths, batches, features, hidden, outputs = self.sizes.values()
+        seq_lens, batches, features, hidden, outputs = self.sizes.values()
         cases: list[Case] = []
-        for cell, (task, layout), T, B, H, O in product(  # noqa: E741
-            self._settings(), work, lengths, batches, hidden, outputs
+        for cell, (task, layout), T, B, H, O, shortest in product(  # noqa: E741
+            self._settings(), work, seq_lens, batches, hidden, outputs, self._shortest(seq_lens)
         ):
             common = cell | {"dtype": asked.dtype, "split": asked.split, "seed": asked.seed or 0}
+            common |= {"shortest": shortest}
             for I in features:  # noqa: E741  (the project's letters)
                 cases.append(Case(task, Shape(T, B, I, H, O), "sequence", data="random", **common))
             if not features:
@@ -264,6 +267,20 @@ class _Planner:
                 f"--preset=cells measures {', '.join(CELLS)}, not {own_cell}; choose variants of these"
             )
         return [catalog.cell_settings((), cell=cell, bias=self.asked.bias) for cell in CELLS]
+
+    def _shortest(self, seq_lens: Sequence[int]) -> list[int | None]:
+        """Return the shortest length of each spread that was asked for.
+
+        Raises:
+            UserError: the longest sequence of a spread has more or fewer than T steps.
+        """
+        for spread, T in product(self.asked.lengths, seq_lens):
+            if spread.longest != T:
+                raise UserError(
+                    f"--lengths {spread}: the longest sequence must have the {T} steps of --seq-len {T}; "
+                    f"give --seq-len {spread.longest} as well, or lengths up to {T}"
+                )
+        return [spread.shortest for spread in self.asked.lengths] or [None]
 
     def cells(self, tables: Sequence[Group]) -> list[Group]:
         """Return a group for every table of the RNN, with the same arms on the other cells."""
@@ -296,8 +313,9 @@ class _Planner:
             return list(self._exactly.arms), list(self._exactly.arms)
         asked = self.asked
         quick = asked.quick and asked.preset != "cells"
-        variants = asked.variant or variants_of("quick" if quick else asked.preset)
-        accelerated = asked.variant or variants_of("primer" if quick else asked.preset)
+        lengths = bool(asked.lengths)
+        variants = asked.variant or variants_of("quick" if quick else asked.preset, lengths=lengths)
+        accelerated = asked.variant or variants_of("primer" if quick else asked.preset, lengths=lengths)
         if asked.peers and ("cpu" not in self.ids or 1 not in (asked.threads or (1,))):
             raise UserError("--peers are measured on the CPU with one thread: give --threads 1 as well")
         if "cpu" in self.ids:
@@ -350,7 +368,7 @@ class _Planner:
             if reason := self._why_not(arm, case):
                 self.missing.append(Missing(entry_id, reason, arm.library))
                 continue
-            baseline = f"{name} | {catalog.find(find_cell(case.cell).baseline).name}@cpu x{arm.threads}"
+            baseline = f"{name} | {catalog.find(catalog.baseline_of(case)).name}@cpu x{arm.threads}"
             entries.append(Entry(entry_id, name, arm.id, case, None if entry_id == baseline else baseline))
         return Group(name, entries)
 
@@ -535,9 +553,9 @@ def _group_name(case: Case) -> str:
     """Return task and layout; add the shape if it is not the primer's."""
     cell = "" if case.cell == DEFAULT_CELL else f"{case.cell} "
     if case.data == "random":
-        return f"{cell}{case.task} random {case.shape}"
+        return f"{cell}{case.task} random {case.size}"
     name = f"{cell}{case.task} {case.layout}"
-    return name if case.shape == sine_case(case.task, case.layout).shape else f"{name} {case.shape}"
+    return name if case.size == sine_case(case.task, case.layout).size else f"{name} {case.size}"
 
 
 def _fewer_twins(groups: Sequence[Group], arms: Collection[Arm]) -> list[Group]:

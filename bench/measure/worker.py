@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -131,7 +131,7 @@ class Inputs:
         if digest_of((first, second)) != job.digest:
             raise Refusal("invalid", "the inputs' digest differs from the plan's")
         expected = [proof.Expected.load(folder / EXPECTED.format(index), first.params) for index in (0, 1)]
-        return cls((first, Batch(first.params, second.x, second.y)), (expected[0], expected[1]))
+        return cls((first, replace(second, params=first.params)), (expected[0], expected[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +376,7 @@ def _implausible(held: BoundEntry, n_calls: int) -> str:
     def feed() -> None:
         """Write inputs that no call has seen; zeros stay zero."""
         factors = generator.uniform(0.5, 1.5, batch.x.shape).astype(batch.x.dtype)
-        binding.feed(Batch(batch.params, batch.x * factors, batch.y))
+        binding.feed(replace(batch, x=batch.x * factors))
 
     # a busy machine adds nothing to the processor time, which however excludes an accelerator
     time_ns = time.process_time_ns if wait is no_wait else time.perf_counter_ns

@@ -26,6 +26,8 @@ RANDOM = (
 ALL_SIZES_DIFFER = RANDOM[4:5]
 STREAMED = (RANDOM[1][0], RANDOM[4][0], RANDOM[5][0])  # B = 1, the shape of no two equal sizes, 50 steps
 LONG = 500  # steps, the slowest shape by far
+# with their shortest length: several sequences of a length, a single sequence, no padding, 50 steps
+LENGTHS = ((RANDOM[4], 2), (RANDOM[1], 2), (RANDOM[4], RANDOM[4][0].T), (RANDOM[5], 1))
 COMPILE_SHAPE = RANDOM[4][0]  # the only random shape for variants that compile
 COMPILED = (  # layouts and tasks
     ("positional", "train_step"), ("positional", "forward"), ("sequence", "train_step"),
@@ -57,17 +59,19 @@ def agreement_cases(cell: str = DEFAULT_CELL, bias: bool | None = None) -> list[
             first = activation == found.activations[0]
             cases += [sine_case(TASKS[0], layout, **settings) for layout in LAYOUTS]
             cases += _random_cases(RANDOM if first else ALL_SIZES_DIFFER, **settings)
+            cases += _of_lengths(LENGTHS if first else LENGTHS[:1], **settings)
             if first and bias is None and found.biases:
                 settings["bias"] = not usual
                 cases.append(sine_case(TASKS[0], LAYOUTS[0], **settings))
                 cases += _random_cases(ALL_SIZES_DIFFER, **settings)
+                cases += _of_lengths(LENGTHS[:1], **settings)
     cases = [case for case in cases if case.dtype == "float64" or not too_small_for_float32(case)]
     return [
         replace(case, task=task)
         for case in cases
         for task in (*TASKS, STREAM)
         if (case.shape.T < LONG or task != "train_step")  # the update does not depend on the length
-        and (case.shape in STREAMED or task != STREAM)
+        and ((case.shape in STREAMED and case.shortest is None) or task != STREAM)
     ]
 
 
@@ -94,6 +98,13 @@ def reference_cases(cell: str = DEFAULT_CELL) -> list[Case]:
         case
         for activation, bias in product(found.activations, (False, True) if found.biases else (False,))
         for case in _random_cases(SMALL, dtype="float64", activation=activation, cell=cell, bias=bias)
+    ]
+
+
+def _of_lengths(chosen: tuple[tuple[tuple[Shape, str, float], int], ...], **settings: Any) -> list[Case]:
+    """List cases of sequences of different lengths."""
+    return [
+        case for shape, shortest in chosen for case in _random_cases((shape,), shortest=shortest, **settings)
     ]
 
 

@@ -30,7 +30,7 @@ from bench.workload.own import load_variant
 
 REFERENCE = "reference"  # the name of the rows about the reference itself
 LONG = 50  # steps; the gradients of longer cases are not kept: shorter ones show the same mistakes
-OF_CASE = ("dtype", "task", "layout", "activation", "shape", "cell", "bias")  # fields of a row
+OF_CASE = ("dtype", "task", "layout", "activation", "shape", "cell", "bias", "lengths")  # fields of a row
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,6 +53,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     cell: str
     bias: bool
     reason: str = ""
+    lengths: str = ""
 
 
 def proof_failed(row: Row) -> bool:

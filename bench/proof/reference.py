@@ -6,7 +6,8 @@ the file written by ``Expected.save``.
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from bench.machine.arrays import read_arrays
 from bench.machine.errors import UserError
 from bench.proof.tolerance import Array, error_between, norm, tolerance
 from bench.records.record import Conditions
+from bench.workload import catalog
+from bench.workload.binding import bind_case
 from bench.workload.case import DEFAULT_CELL, STREAM, WITHOUT_GRADIENT, Case
 from bench.workload.cell import find_cell
 from bench.workload.data import Batch
@@ -104,17 +107,29 @@ def expected(case: Case, batch: Batch) -> Expected:
     return _as_expected(results, batch.digest(), _results(case, batch.other())[0])
 
 
+def _loss_and_grads(case: Case, batch: Batch) -> tuple[Array, dict[str, Array]]:
+    """Return the reference's loss and gradient; of sequences of different lengths those of each length."""
+    cell = find_cell(case.cell)
+    parts = [
+        (len(part.y) / len(batch.y), *cell.reference().loss_and_grads(
+            part.params, part.x, part.y, delta=case.delta, **cell.options(case.activation)
+        ))
+        for _, part in batch.by_length()
+    ]  # fmt: skip
+    grads = {name: sum(share * part[name] for share, _, part in parts) for name in batch.params}
+    return sum(share * loss for share, loss, _ in parts), grads
+
+
 def _results(case: Case, batch: Batch) -> tuple[Results, float]:
     """Return the reference's results and the growth |dL/dh_0| / |dL/dh_T|, NaN if a result is not finite."""
     exact = batch.astype("float64")
     y_hat, hs, dy_hat, dhs = _forward_and_back(case, exact)
     cell = find_cell(case.cell)
     with np.errstate(all="ignore"):  # the caller refuses results that are not finite
-        loss, grads = cell.reference().loss_and_grads(
-            exact.params, exact.x, exact.y, delta=case.delta, **cell.options(case.activation)
-        )
-    finite = all(np.isfinite(values).all() for values in (y_hat, loss, dhs[-1], *grads.values()))
-    growth = norm(dhs[-1]) / (norm(dhs[0]) or 1.0) if finite else math.nan
+        loss, grads = _loss_and_grads(case, exact)
+    last, first = (np.concatenate([of_length[place] for of_length in dhs]) for place in (0, -1))
+    finite = all(np.isfinite(values).all() for values in (y_hat, loss, first, *grads.values()))
+    growth = norm(first) / (norm(last) or 1.0) if finite else math.nan
     loss_scale = float(np.mean(np.abs(y_hat) + np.abs(exact.y))) * case.delta
     jump = _jump(case, exact, hs, grads) if finite else 0.0
     if case.task == STREAM:  # computed with the state of no step handed on
@@ -140,9 +155,7 @@ def _jump(case: Case, exact: Batch, hs: list[Array], grads: dict[str, Array]) ->
     for shift in (-rounding, rounding):
         params = zeros | exact.params
         params["bU"] = params["bU"] + shift
-        _, moved = cell.reference().loss_and_grads(
-            params, exact.x, exact.y, delta=case.delta, **cell.options(case.activation)
-        )
+        _, moved = _loss_and_grads(case, replace(exact, params=params))
         changes += [
             error_between(moved[name], grad, scale=norm(grad)) for name, grad in grads.items() if norm(grad)
         ]
@@ -150,20 +163,36 @@ def _jump(case: Case, exact: Batch, hs: list[Array], grads: dict[str, Array]) ->
 
 
 @np.errstate(all="ignore")  # the proof refuses results that are not finite
-def _forward_and_back(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, list[Array]]:
-    """Return y_hat (B, O), h_1 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0; h and dL/dh are (B, H)."""
+def _forward_and_back(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, list[list[Array]]]:
+    """Return y_hat (B, O), h_1 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0 by length.
+
+    h and dL/dh are (B, H) where all sequences have T steps, else of the sequences of each length.
+    """
     cell = find_cell(case.cell)
     options = cell.options(case.activation)
-    y_hat, cache = cell.reference().forward(batch.params, batch.x, **options)
-    dy_hat = np.clip(y_hat - batch.y, -case.delta, case.delta) / y_hat.size
-    back = cell.hidden_gradients(batch.params, batch.x, cache, dy_hat, **options)
-    return y_hat, cell.hidden_states(cache), dy_hat, list(back)
+    y_hat, dy_hat = np.empty_like(batch.y), np.empty_like(batch.y)
+    hs, dhs = list[Array](), list[list[Array]]()
+    for rows, part in batch.by_length():
+        y_hat[rows], cache = cell.reference().forward(part.params, part.x, **options)
+        dy_hat[rows] = np.clip(y_hat[rows] - part.y, -case.delta, case.delta) / y_hat.size
+        hs += cell.hidden_states(cache)
+        dhs.append(list(cell.hidden_gradients(part.params, part.x, cache, dy_hat[rows], **options)))
+    return y_hat, hs, dy_hat, dhs
 
 
 def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
-    """Train ``n_calls`` >= 1 steps; return the parameters after the steps, the last ``loss``, ``n_calls``."""
+    """Train ``n_calls`` >= 1 steps; return the parameters after the steps, the last ``loss``, ``n_calls``.
+
+    Sequences of different lengths are trained by the baseline, proved like any other: by length takes long.
+    """
     cell = find_cell(case.cell)
     exact = batch.astype("float64")
+    if case.shortest is not None:
+        bind = catalog.find(catalog.baseline_of(case)).load(case.cell)
+        trained = bind_case(bind, "numpy", replace(case, dtype="float64"), exact, "cpu").bound
+        for _ in range(n_calls):
+            trained.call()
+        return {**trained.result(), "n_calls": np.asarray(n_calls)}
     params = exact.params
     for _ in range(n_calls):
         loss, params = cell.reference().sgd_step(
@@ -180,14 +209,13 @@ def conditions(case: Case, batch: Batch) -> Conditions:
     Neither library sets subnormal numbers to zero here.
     """
     _, hs, _, dhs = _forward_and_back(case, batch)
-    if case.task in WITHOUT_GRADIENT:
-        dhs = []
+    back = [] if case.task in WITHOUT_GRADIENT else list(chain.from_iterable(dhs))
     return Conditions(
         case=case,
         hidden=sum(h.size for h in hs),
         hidden_subnormal=count_subnormals(hs),
-        gradient=sum(dh.size for dh in dhs),
-        gradient_subnormal=count_subnormals(dhs),
+        gradient=sum(dh.size for dh in back),
+        gradient_subnormal=count_subnormals(back),
     )
 
 

@@ -79,6 +79,8 @@ def verify(
                         continue
                     if case.task == STREAM and STREAM not in variant.tasks:  # not one of the tasks of all
                         continue
+                    if (case.shortest is not None) not in variant.lengths:  # likewise
+                        continue
                     if variant.compiles and not worth_compiling(case, bias):
                         continue
                     if reason := why_missing(variant, case, device, machine):

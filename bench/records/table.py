@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # pandas is slow to import, and the CSV file does not need pa
 
 COLUMNS = (
     "run", "block", "entry", "group", "arm", "variant", "library", "device", "threads", "twin",
-    "known_wrong", "cell", "bias", "task", "layout", "dtype", "activation", "data", "T", "B", "I", "H", "O",
+    "known_wrong", "cell", "bias", "task", "layout", "dtype", "activation", "data", "lengths",
+    "T", "B", "I", "H", "O",
     "status", "counted", "round", "place", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
 )  # fmt: skip
 PER_VALUE = ("round", "place", "elapsed_ns")  # the columns that differ between the values of a burst
@@ -89,7 +90,7 @@ def _cells(burst: Burst, entries: Mapping[str, Entry], arms: Mapping[str, Arm]) 
     return (
         entry.id, entry.group, arm.id, arm.variant, arm.library, burst.device, arm.threads, arm.twin,
         arm.known_wrong, case.cell, case.bias, case.task, case.layout, case.dtype, case.activation, case.data,
-        shape.T, shape.B, shape.I, shape.H, shape.O,
+        case.lengths, shape.T, shape.B, shape.I, shape.H, shape.O,
     )  # fmt: skip
 
 

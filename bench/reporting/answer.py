@@ -303,6 +303,8 @@ def _difference(facts: Facts, comparison: Comparison, others: Sequence[Compariso
             counted = name in COUNTED_SIZES
             text = wording.count(size, COUNTED_SIZES[name]) if counted else f"{NAMED_SIZES[name]} {size}"
             differences.append(text)
+    if any(other_case.lengths != case.lengths for other_case in cases):
+        differences.append(f"lengths {case.lengths}")
     if any(other_arm.device != arm.device for other_arm in arms):
         differences.append(words.on_device(arm))
     elif any(other_arm.threads != arm.threads for other_arm in arms):

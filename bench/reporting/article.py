@@ -127,7 +127,7 @@ def times(facts: Facts, prefix: str) -> Section | None:
         part = Section(
             id=f"times-{number}",
             title=tables.title(table),
-            lead=(f"{case.shape}, {words.numbers(case)}",),
+            lead=(f"{case.size}, {words.numbers(case)}",),
             drawings=tables.dot_plot(f"{prefix}{number}-{slug(table.name)}", marks),
             tables=(tables.times_table(facts, table),),
             notes=(DOT_LEGEND.format(INTERVAL_LEGEND * facts.intervals), BASELINE_NOTE)

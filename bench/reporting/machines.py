@@ -121,7 +121,7 @@ def _side(arm: Arm, *, chosen: bool) -> str:
 def _heading(facts: Facts, pair: Comparison) -> Cell:
     case = facts.case(pair.entry)
     sides = "" if pair.kind in CHOSEN_KINDS else _sides(pair)
-    work = f"{tables.work(case)}, {case.shape}, {words.numbers(case)}" if pair.same_work else "different work"
+    work = f"{tables.work(case)}, {case.size}, {words.numbers(case)}" if pair.same_work else "different work"
     text = ": ".join(filter(None, [tables.HEADLINES.get(pair.kind, ""), sides]))
     return Cell(text, f"{work}; {words.places(pair.baseline_arm, pair.arm)}")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FLOAT_COLUMNS = ("median_ns", "median_low_ns", "median_high_ns", "samples_per_second", "ratio", "low", "high")
 ARM_FIELDS = ("variant", "library", "device", "threads", "twin", "known_wrong")
-CASE_FIELDS = ("cell", "bias", "task", "layout", "dtype", "activation")
+CASE_FIELDS = ("cell", "bias", "task", "layout", "dtype", "activation", "lengths")
 PROOF_FIELDS = ("variant", "library", "device", *CASE_FIELDS)
 
 

@@ -65,7 +65,7 @@ def times_table(facts: Facts, table: Table) -> TextTable:
 def every_size_table(facts: Facts, tables: Iterable[Table]) -> TextTable:
     """Return the times of many cases in one table, which a reader can sort and filter."""
     titles = {row.entry.id: title(table) for table in tables for row in ordered(table)}
-    fields: Fields[Row] = {"Size": lambda row: Cell(str(row.entry.case.shape), titles[row.entry.id])}
+    fields: Fields[Row] = {"Size": lambda row: Cell(row.entry.case.size, titles[row.entry.id])}
     rows = (facts.rows[entry] for entry in titles)
     return text_table("Times at every size", {**fields, **_times_fields(facts)}, rows, SIZES_NOTE)
 
@@ -90,7 +90,7 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
         return Cell(name(facts.rows[entry]), facts.time(entry))
 
     def sized(case: Case) -> Cell:
-        return Cell(work(case), f"{case.shape}, {case.dtype}")
+        return Cell(work(case), f"{case.size}, {case.dtype}")
 
     def scatter(pair: Comparison) -> Cell:
         rounds = pair.round_scatter

@@ -124,7 +124,7 @@ def failures(rows: Iterable[Row]) -> list[str]:
     return [
         f"{variant} on {device}: {first.status} in {count(1 + len(others), 'proof')}, first in {first.cell}"
         f"{_biases(first)}, {first.task}, {first.layout}, {first.dtype}, "
-        f"{first.activation}, {first.shape}: {first.reason}"
+        f"{first.activation}, {first.shape}{first.lengths and f' lengths {first.lengths}'}: {first.reason}"
         for (variant, device), (first, *others) in failed.items()
     ]
 

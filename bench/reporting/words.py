@@ -228,7 +228,8 @@ def numbers(case: Case) -> str:
 def shape(case: Case) -> str:
     """Return the shape in words: "batch 128, 6 steps of 6 features, hidden 32, 8 outputs"."""
     sizes = case.shape
-    steps = f"{wording.count(sizes.T, 'step')} of {wording.count(sizes.I, 'feature')}"
+    shortest = "" if case.shortest is None else f"{case.shortest} to "
+    steps = f"{shortest}{wording.count(sizes.T, 'step')} of {wording.count(sizes.I, 'feature')}"
     return f"batch {sizes.B}, {steps}, hidden {sizes.H}, {wording.count(sizes.O, 'output')}"
 
 

@@ -31,15 +31,16 @@ class Binding:
     params: dict[str, Any]
     x: Any
     y: Any
+    lengths: Any  # None if all sequences have T steps
     first: Batch  # the content of the arrays when the variant was bound
 
     def feed(self, batch: Batch) -> None:
-        """Write another batch's x and y, of the same shapes, into the bound arrays."""
+        """Write another batch's x, y and lengths, of the same shapes, into the bound arrays."""
         if variant_feed := getattr(self.bound, "feed", None):
-            variant_feed(batch.x.copy(), batch.y.copy())
+            variant_feed(*(array.copy() for array in batch.inputs.values()))
             return
-        self.library.write(self.x, batch.x)
-        self.library.write(self.y, batch.y)
+        for name, array in batch.inputs.items():
+            self.library.write(getattr(self, name), array)
 
     def result(self) -> dict[str, Array]:
         """Return copies of the last call's results, since some variants return their workspace.
@@ -57,10 +58,10 @@ class Binding:
         return {name: np.array(value) for name, value in result.items()}
 
     def unchanged(self, batch: Batch) -> bool:
-        """Return whether x and y still equal ``batch`` (fed last) and the parameters their first values."""
+        """Return whether the inputs equal ``batch`` (fed last) and the parameters their first values."""
         # if the variant has a feed function, the harness never writes into self.x and self.y
         inputs = self.first if hasattr(self.bound, "feed") else batch
-        pairs = [(self.x, inputs.x), (self.y, inputs.y)]
+        pairs = [(getattr(self, name), array) for name, array in inputs.inputs.items()]
         pairs += [(param, self.first.params[name]) for name, param in self.params.items()]
         return all(np.array_equal(self.library.as_numpy(array), before) for array, before in pairs)
 
@@ -71,7 +72,7 @@ def bind_case(
     """Copy a batch to arrays of ``library`` on ``device``, and bind the variant to these arrays.
 
     For a stream, x is the buffer of one step; feed it ``batch.step(t)``. ``beside`` is another binding of the
-    same parameters, whose arrays this one shares.
+    same parameters, whose arrays this one shares. Lengths stay on the CPU, where PyTorch wants them.
 
     Raises:
         ValueError: the library does not support the device.
@@ -84,6 +85,8 @@ def bind_case(
         params = {name: array_library.place(p, device) for name, p in batch.params.items()}
     x, y = array_library.place(batch.x, device), array_library.place(batch.y, device)
     variant_params = dict(params)  # shallow copy: the dict is private to the variant, the arrays are shared
-    options = find_cell(case.cell).options(case.activation)
+    options: dict[str, Any] = dict(find_cell(case.cell).options(case.activation))
+    if batch.lengths is not None:
+        options["lengths"] = array_library.place(batch.lengths, "cpu")
     bound = bind(case.task, variant_params, x, y, delta=case.delta, lr=case.lr, **options)
-    return Binding(bound, array_library, device, params, x, y, batch)
+    return Binding(bound, array_library, device, params, x, y, options.get("lengths"), batch)

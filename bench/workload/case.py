@@ -44,7 +44,8 @@ class Case:
     ``seed`` seeds the data and the initial parameters. The training step uses ``lr`` (learning rate) and
     ``delta`` (the Huber cutoff). ``cell`` is the name of a built-in cell, or ``module:object`` of a user's
     cell; ``bias`` says whether it has biases. Of the task ``stream``, T is the number of samples: each call
-    receives the next one.
+    receives the next one. ``shortest`` is the length of the shortest sequence where they have different
+    lengths, from there to T; y_hat is V h of each one's own last step.
     """
 
     task: str
@@ -59,11 +60,22 @@ class Case:
     delta: float = 0.025
     cell: str = DEFAULT_CELL
     bias: bool = False
+    shortest: int | None = None  # None: all sequences have T steps
+
+    @property
+    def lengths(self) -> str:
+        """Return the shortest and the longest length as ``--lengths`` takes them, "10:100"; empty without."""
+        return "" if self.shortest is None else f"{self.shortest}:{self.shape.T}"
+
+    @property
+    def size(self) -> str:
+        """Return the shape, and the lengths if they differ: "T100 B64 I1 H64 O8 lengths 10:100"."""
+        return f"{self.shape} lengths {self.lengths}" if self.lengths else str(self.shape)
 
     def __str__(self) -> str:
         cell = "" if self.cell == DEFAULT_CELL else f"{self.cell} · "
         bias = " · bias" if self.bias else ""
-        return f"{cell}{self.task} · {self.layout} · {self.dtype} · {self.activation}{bias} · {self.shape}"
+        return f"{cell}{self.task} · {self.layout} · {self.dtype} · {self.activation}{bias} · {self.size}"
 
     def with_task(self, task: str) -> "Case":
         """Return the same case with another task."""

@@ -77,6 +77,7 @@ class Variant:
     dtypes: tuple[str, ...] = DTYPES
     activations: tuple[str, ...] = ACTIVATIONS
     biases: tuple[bool, ...] = (False, True)  # without, with
+    lengths: tuple[bool, ...] = (False,)  # sequences of T steps each, of different lengths
     wrong_gradients: tuple[str, ...] = ()  # parameters whose published gradient is known to be wrong
     role: Role = "other"
     loops_over_batch: bool = False  # the number of library calls depends on the batch size or on H
@@ -112,6 +113,10 @@ class Variant:
         if case.bias not in self.biases:
             hint = "; set its attribute bias = True if it does, or give --no-bias" if self.own else ""
             return f"{self.name} does not support a cell {'with' if case.bias else 'without'} biases{hint}"
+        if (case.shortest is not None) not in self.lengths:
+            hint = "; give --lengths" if True in self.lengths else ""
+            kind = "all of one length" if case.shortest is None else "of different lengths"
+            return f"{self.name} does not support sequences {kind}{hint}"
         if self.peer and (reason := why_no_peer(self)):
             return reason
         if self.compiles and (reason := library(self.library).why_not_compile(device)):
@@ -224,6 +229,20 @@ VARIANTS = (
     Variant("torch-compile-loop", "torch", _everywhere("impl_torch.compiled_loop:{}"),
         "forward as a compiled loop that compiles as fast for any T", compiles=True, tasks=("forward",)),
 )
+# of sequences of different lengths alone: measured in place of VARIANTS where --lengths asks for them
+LENGTHS = (
+    Variant("numpy-masked", "numpy", _everywhere("impl_numpy.lengths:{}_masked"),
+        "all steps of the whole batch, each h at its sequence's own last step",
+        role="as_written", lengths=(True,)),
+    Variant("numpy-packed", "numpy", _everywhere("impl_numpy.lengths:{}_packed"),
+        "sorted by length, a step computes the sequences that are not over", role="fastest", lengths=(True,)),
+    _torch("torch-packed", _everywhere("impl_torch.modules:{}_packed"),
+        "torch-layer on packed sequences, pack_padded_sequence",
+        role="as_written", autograd=True, activations=("tanh", "relu"), lengths=(True,)),
+    _torch("torch-masked", _everywhere("impl_torch.modules:{}_masked"),
+        "torch-layer on all steps, each h at its sequence's own last step",
+        role="fastest", autograd=True, activations=("tanh", "relu"), lengths=(True,)),
+)
 # fmt: on
 BASELINE = "numpy-batched"
 RENAMED = {"torch-rnn": "torch-layer"}  # a name holds for every cell
@@ -279,9 +298,14 @@ def by_role(*roles: Role) -> tuple[Variant, ...]:
     return tuple(v for v in VARIANTS if v.role in roles and not v.loops_over_batch)
 
 
+def baseline_of(case: Case) -> str:
+    """Return the variant that others are compared with on this case."""
+    return find_cell(case.cell).baseline if case.shortest is None else LENGTHS[0].name
+
+
 def by_name(name: str) -> Variant | None:
     """Return the catalogue's variant or peer with this name; None for others, which saved files may have."""
-    return next((variant for variant in (*VARIANTS, *PEERS) if variant.name == name), None)
+    return next((variant for variant in (*VARIANTS, *LENGTHS, *PEERS) if variant.name == name), None)
 
 
 def counted(spec: str, case: Case) -> Count | None:
@@ -311,7 +335,7 @@ def listed(spec: str) -> Variant | Plugin | None:
     plugins = {plugin.name: plugin for plugin in installed()}
     if spec in plugins:
         return plugins[spec]
-    names = [*(variant.name for variant in (*VARIANTS, *PEERS)), *plugins]
+    names = [*(variant.name for variant in (*VARIANTS, *LENGTHS, *PEERS)), *plugins]
     new_name = RENAMED.get(spec)
     suggestion = f"; it is called {new_name} now" if new_name else did_you_mean(spec, names)
     choices = f"there are: {', '.join(names)}; or module:object for your own"
@@ -323,9 +347,9 @@ def find(spec: str) -> Variant:
 
     The object needs ``name``, ``library`` ("numpy", "torch", or ``module:object`` of a user's library) and
     ``bind``. Optional attributes are ``devices``, ``tasks``, ``layouts``, ``dtypes`` and ``activations``
-    (fewer than all), another ``cell``, ``bias = True`` if it also computes a cell with biases, and a
-    ``summary``. The module is imported in a child process, so that the user's code cannot affect this
-    process.
+    (fewer than all), another ``cell``, ``bias = True`` if it also computes a cell with biases, ``lengths =
+    True`` if also sequences of different lengths, and a ``summary``. The module is imported in a child
+    process, so that the user's code cannot affect this process.
 
     Raises:
         UserError: unknown name, module or object, or an object without a required attribute.

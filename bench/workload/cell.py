@@ -25,7 +25,7 @@ CELLS = {  # name -> ``module:object`` of the cell
     "rnn": "bench.workload.rnn:RNN", "gru": "bench.workload.gru:GRU", "lstm": "bench.workload.lstm:LSTM",
 }  # fmt: skip
 LETTERS = "TBIHOG"  # sizes of parameters
-RESERVED = {"x", "y", "y_hat", "loss"}  # names of other arrays, forbidden for parameters
+RESERVED = {"x", "y", "y_hat", "loss", "lengths"}  # names of other arrays, forbidden for parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,12 @@ class Cell:
         return {"activation": activation} if len(self.activations) > 1 else {}
 
     def count_needed(self, case: Case) -> Count:
-        """Count the minimum operations of a call, for any implementation; empty if unknown."""
-        return Count.of(self.needed(case) if self.needed else (), case.dtype)
+        """Count the minimum operations of a call, for any implementation; empty if unknown.
+
+        They are unknown of sequences of different lengths, which need fewer than their T steps.
+        """
+        known = self.needed is not None and case.shortest is None
+        return Count.of(self.needed(case) if self.needed and known else (), case.dtype)
 
     def bytes_needed(self, case: Case) -> int:
         """Return the minimum bytes a call reads and writes, each array once."""

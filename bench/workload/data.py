@@ -6,7 +6,8 @@ never import this module.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,35 +31,54 @@ class Batch:
     params: dict[str, Array]
     x: Array  # (T steps, B sequences, I inputs)
     y: Array  # (B sequences, O outputs)
+    lengths: Array | None = None  # (B,) steps of each sequence, after which x is padding; None: T each
 
     def astype(self, dtype: str) -> "Batch":
         """Return the same numbers in another dtype."""
         params = {name: p.astype(dtype) for name, p in self.params.items()}
-        return Batch(params, self.x.astype(dtype), self.y.astype(dtype))
+        return replace(self, params=params, x=self.x.astype(dtype), y=self.y.astype(dtype))
 
     def other(self) -> "Batch":
-        """Return inputs (-x, y / 2) for the same parameters; their results differ from the original's.
+        """Return inputs (-x, y / 2), with the lengths in reverse order, for the same parameters.
+
+        Their results differ from the original's.
 
         Changing a sign and halving are exact in any dtype, so one set of expected results is valid for
         float32 and float64.
         """
-        return Batch(self.params, -self.x, self.y / 2)
+        lengths = None if self.lengths is None else self.lengths[::-1].copy()
+        return replace(self, x=-self.x, y=self.y / 2, lengths=lengths)
 
     def step(self, t: int) -> "Batch":
         """Return the inputs of step t, counted from 0, of the same stream: x is (1, B, I)."""
         return Batch(self.params, self.x[t : t + 1], self.y)
 
+    def by_length(self) -> Iterator[tuple[Any, "Batch"]]:
+        """Yield the sequences of each length as a batch without padding, and their places in this one."""
+        if self.lengths is None:
+            yield slice(None), self
+            return
+        for length in np.unique(self.lengths):
+            rows = np.flatnonzero(self.lengths == length)
+            yield rows, Batch(self.params, self.x[:length, rows], self.y[rows])
+
+    @property
+    def inputs(self) -> dict[str, Array]:
+        """Return x, y and, if there are any, the lengths, by name."""
+        lengths = {} if self.lengths is None else {"lengths": self.lengths}
+        return {"x": self.x, "y": self.y} | lengths
+
     def digest(self) -> str:
         """Return SHA-256 over names, dtypes, shapes and bytes: equal digests mean equal inputs."""
         sha = hashlib.sha256()
-        for name, array in [*sorted(self.params.items()), ("x", self.x), ("y", self.y)]:
+        for name, array in [*sorted(self.params.items()), *self.inputs.items()]:
             sha.update(f"{name} {array.dtype.str} {array.shape};".encode())
             sha.update(np.ascontiguousarray(array).tobytes())
         return sha.hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write the arrays to an npz file, which a worker loads."""
-        np.savez(path, allow_pickle=False, **self.params, x=self.x, y=self.y)
+        np.savez(path, allow_pickle=False, **self.params, **self.inputs)
 
     @classmethod
     def load(cls, path: str | Path) -> "Batch":
@@ -70,8 +90,8 @@ class Batch:
         arrays = read_arrays(path, None)
         if missing := {"x", "y"} - arrays.keys():
             raise ValueError(f"it has no {min(missing)}")
-        x, y = arrays.pop("x"), arrays.pop("y")
-        return cls(arrays, x, y)
+        x, y, lengths = arrays.pop("x"), arrays.pop("y"), arrays.pop("lengths", None)
+        return cls(arrays, x, y, lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +216,21 @@ def sine_split(
     return split_windows(windows(series, window + horizon), horizon, split=split, n_test=n_test, seed=seed)
 
 
-def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.random.Generator) -> Array:
+def predict(case: Case, batch: Batch) -> Array:
+    """Return the reference's y_hat (B, O), of sequences of different lengths computed by length."""
+    cell, y_hat = find_cell(case.cell), np.empty_like(batch.y)
+    for rows, part in batch.by_length():
+        y_hat[rows] = cell.reference().predict(part.params, part.x, **cell.options(case.activation))
+    return y_hat
+
+
+def targets_for(case: Case, batch: Batch, generator: np.random.Generator) -> Array:
     """Draw targets y (B, O) for which float32 results can be checked.
 
     With the initial parameters each |y_hat - y| is at least 0.1, so that no error cancels. The errors lie
     on both sides of the Huber cutoff if the cutoff is above 0.15, and never within 10 % of the cutoff.
     """
-    cell = find_cell(case.cell)
-    y_hat = cell.reference().predict(params, x, **cell.options(case.activation))
+    y_hat = predict(case, batch)
     error_size = generator.uniform(
         max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O)
     )
@@ -224,7 +251,19 @@ def random_batch(case: Case, draw: int = 1) -> Batch:
     else:
         window = shape.I if case.layout == "single_step" else shape.T
         x = lay_out(generator.standard_normal((shape.B, window)), case.layout)
-    return Batch(params, x, targets_for(params, x, case, generator))
+    batch = Batch(params, x, np.empty((shape.B, shape.O)), draw_lengths(case, draw))
+    return replace(batch, y=targets_for(case, batch, generator))
+
+
+def draw_lengths(case: Case, draw: int) -> Array | None:
+    """Return lengths (B,) spaced evenly from the case's shortest to T, in an order drawn for each ``draw``.
+
+    So all draws have as many steps in all. A single sequence has T steps.
+    """
+    if case.shortest is None:
+        return None
+    lengths = np.linspace(case.shape.T, case.shortest, case.shape.B).round().astype(np.int64)
+    return np.random.Generator(np.random.PCG64([case.seed, draw])).permutation(lengths)
 
 
 def make(case: Case) -> Batch:
@@ -235,7 +274,7 @@ def make(case: Case) -> Batch:
     window = shape.I if case.layout == "single_step" else shape.T
     rows = sine_split(window, shape.O, shape.B, split=case.split, seed=case.seed).train
     x = lay_out(rows[:, :window], case.layout)
-    return Batch(initial_params(case), x, rows[:, window:]).astype(case.dtype)
+    return Batch(initial_params(case), x, rows[:, window:], draw_lengths(case, 1)).astype(case.dtype)
 
 
 def make_two(case: Case) -> tuple[Batch, Batch]:

@@ -7,7 +7,7 @@ switch. The field also declares how its value is read, refused and explained.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.machine.errors import UserError, did_you_mean
 from bench.workload.case import ACTIVATIONS, DTYPES, LARGEST_SEED, LAYOUTS, SPLITS, TASKS
@@ -17,6 +17,16 @@ BYTES_PER_UNIT = {"MiB": 2**20, "MB": 10**6, "GiB": 2**30, "GB": 10**9}
 MOST_WORKERS = 64  # of a scheduler on this host
 LEAST_MEMORY, MOST_MEMORY = 2**26, 2**40  # bytes, of a limit of memory
 SECONDS_PER_UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
+
+
+class Lengths(NamedTuple):
+    """Hold the lengths of the shortest and of the longest sequence of a batch; the text is "10:100"."""
+
+    shortest: int
+    longest: int
+
+    def __str__(self) -> str:
+        return f"{self.shortest}:{self.longest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +198,21 @@ def scheduler(text: str) -> str | int:
     return text
 
 
+def lengths(text: str) -> Lengths:
+    """Read the lengths of the shortest and of the longest sequence, as 10:100.
+
+    Raises:
+        UserError: the text is no two whole numbers of 1 or more, the smaller one first.
+    """
+    try:
+        shortest, longest = map(positive, text.split(":"))
+    except (UserError, ValueError):
+        shortest, longest = 1, 0
+    if shortest > longest:
+        raise UserError(f"{text!r} is no shortest and longest length: give 10:100")
+    return Lengths(shortest, longest)
+
+
 def percentage(text: str) -> float:
     """Read "5%" as 0.05.
 
@@ -230,6 +255,9 @@ class RunOptions:
     hidden: tuple[int, ...] = option((), "hidden units (default: 32)", positive, "H")
     batch: tuple[int, ...] = option((), "samples in a batch (default: 128)", positive, "B")
     seq_len: tuple[int, ...] = option((), "values in a window (default: 6)", positive, "T")
+    lengths: tuple[Lengths, ...] = option(
+        (), "sequences of different lengths, from 10 to --seq-len, as 10:100", lengths, "MIN:MAX"
+    )
     features: tuple[int, ...] = option((), "random data with I features", positive, "I")
     outputs: tuple[int, ...] = option((), "outputs (default: 8)", positive, "O")
     split: str = option("random", "how test windows are kept apart", choices=SPLITS)

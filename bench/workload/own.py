@@ -99,14 +99,16 @@ def _check_variant(own: Any, spec: str) -> Variant:
     _require(callable(own.bind), spec, f": bind must be a function, not {_kind(own.bind)}")
     _require(isinstance(summary, str), spec, f": summary must be text, not {_kind(summary)}")
     _require(isinstance(cell, str), spec, f": cell must be a name or module:object, not {_kind(cell)}")
-    bias = getattr(own, "bias", False)
-    _require(isinstance(bias, bool), spec, f": bias must be True or False, not {_kind(bias)}")
+    also = {name: getattr(own, name, False) for name in ("bias", "lengths")}
+    for attribute, value in also.items():
+        _require(isinstance(value, bool), spec, f": {attribute} must be True or False, not {_kind(value)}")
     optional: dict[str, Any] = {
         field: _check_names(getattr(own, field), field, allowed, spec)
         for field, allowed in ALLOWED_NAMES.items()
         if hasattr(own, field)
     }
-    optional |= {"biases": (False, True) if bias else (False,), "own": True, "own_library": own_library}
+    biases, lengths = ((False, True) if value else (False,) for value in also.values())
+    optional |= {"biases": biases, "lengths": lengths, "own": True, "own_library": own_library}
     cells = {str(cell): Implementation(f"{spec}.bind")}
     return Variant(
         str(name), str(library_name), cells, summary and one_line(summary)[:MAX_SUMMARY], **optional

@@ -6,7 +6,7 @@ from bench.records.run import Run
 from bench.reporting import words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Pairs, Section
-from bench.workload.catalog import BASELINE, VARIANTS
+from bench.workload.catalog import BASELINE, LENGTHS, VARIANTS
 
 LAYOUT_MEANINGS = {
     "positional": "six steps; step t sees value t in component t, zeros elsewhere: the tutorial's NumPy "
@@ -42,7 +42,9 @@ def words_section(facts: Facts, prefix: str) -> Section:
     arms = {arm.variant for arm in run.plan.arms}
     cases = [entry.case for entry in run.entries.values()]
     layouts = {case.layout for case in cases if case.data != "random"}
-    variants = tuple((variant.name, variant.summary) for variant in VARIANTS if variant.name in arms)
+    variants = tuple(
+        (variant.name, variant.summary) for variant in (*VARIANTS, *LENGTHS) if variant.name in arms
+    )
     inputs = tuple((f"{name} input", meaning) for name, meaning in LAYOUT_MEANINGS.items() if name in layouts)
     measured = {case.cell for case in cases}
     cells = tuple((words.cell(name), meaning) for name, meaning in CELL_MEANINGS.items() if name in measured)
