@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # pandas is slow to import, and the CSV file does not need pa
 
 COLUMNS = (
     "run", "block", "entry", "group", "arm", "variant", "library", "device", "threads", "twin",
-    "known_wrong", "cell", "bias", "task", "layout", "dtype", "activation", "data", "lengths",
+    "known_wrong", "cell", "bias", "task", "layout", "dtype", "activation", "data", "shortest",
     "T", "B", "I", "H", "O",
     "status", "counted", "round", "place", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
 )  # fmt: skip
@@ -90,7 +90,7 @@ def _cells(burst: Burst, entries: Mapping[str, Entry], arms: Mapping[str, Arm]) 
     return (
         entry.id, entry.group, arm.id, arm.variant, arm.library, burst.device, arm.threads, arm.twin,
         arm.known_wrong, case.cell, case.bias, case.task, case.layout, case.dtype, case.activation, case.data,
-        case.lengths, shape.T, shape.B, shape.I, shape.H, shape.O,
+        case.shortest or shape.T, shape.T, shape.B, shape.I, shape.H, shape.O,
     )  # fmt: skip
 
 

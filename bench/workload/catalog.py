@@ -199,6 +199,20 @@ PEERS = (
         "nn.RNN, GRU or LSTM and Linear, exported from PyTorch",
         tasks=("forward",), dtypes=("float32",), activations=("tanh", "relu")),
 )
+# of sequences of different lengths alone: measured in place of VARIANTS where --lengths asks for them
+LENGTHS = (
+    Variant("numpy-masked", "numpy", _everywhere("impl_numpy.lengths:{}_masked"),
+        "all steps of the whole batch, each h at its sequence's own last step",
+        role="as_written", lengths=(True,)),
+    Variant("numpy-packed", "numpy", _everywhere("impl_numpy.lengths:{}_packed"),
+        "sorted by length, a step computes the sequences that are not over", role="fastest", lengths=(True,)),
+    _torch("torch-packed", _everywhere("impl_torch.modules:{}_packed"),
+        "torch-layer on packed sequences, pack_padded_sequence",
+        role="as_written", autograd=True, activations=("tanh", "relu"), lengths=(True,)),
+    _torch("torch-masked", _everywhere("impl_torch.modules:{}_masked"),
+        "torch-layer on all steps, each h at its sequence's own last step",
+        role="fastest", autograd=True, activations=("tanh", "relu"), lengths=(True,)),
+)
 VARIANTS = (
     Variant("numpy-published", "numpy", _rnn("impl_numpy.contract:rnn_published", "numpy_published"),
         "the tutorial's recursion, per sample; its gradient is known to be wrong",
@@ -228,20 +242,6 @@ VARIANTS = (
     # on an accelerator it would wait for the device at every turn of the loop
     Variant("torch-compile-loop", "torch", _everywhere("impl_torch.compiled_loop:{}"),
         "forward as a compiled loop that compiles as fast for any T", compiles=True, tasks=("forward",)),
-)
-# of sequences of different lengths alone: measured in place of VARIANTS where --lengths asks for them
-LENGTHS = (
-    Variant("numpy-masked", "numpy", _everywhere("impl_numpy.lengths:{}_masked"),
-        "all steps of the whole batch, each h at its sequence's own last step",
-        role="as_written", lengths=(True,)),
-    Variant("numpy-packed", "numpy", _everywhere("impl_numpy.lengths:{}_packed"),
-        "sorted by length, a step computes the sequences that are not over", role="fastest", lengths=(True,)),
-    _torch("torch-packed", _everywhere("impl_torch.modules:{}_packed"),
-        "torch-layer on packed sequences, pack_padded_sequence",
-        role="as_written", autograd=True, activations=("tanh", "relu"), lengths=(True,)),
-    _torch("torch-masked", _everywhere("impl_torch.modules:{}_masked"),
-        "torch-layer on all steps, each h at its sequence's own last step",
-        role="fastest", autograd=True, activations=("tanh", "relu"), lengths=(True,)),
 )
 # fmt: on
 BASELINE = "numpy-batched"
