@@ -152,14 +152,14 @@ def serving(job: Job, *messages: Hold | Serve, clock: Played | None = None) -> l
 
 
 def wish(**changes: Any) -> Serve:
-    return structs.replace(Serve(5, 2, 0, 1, 5_000_000, 40_000, None, None, 1000), **changes)
+    return structs.replace(Serve(5, 2, 0, 1, 10**9, 40_000, None, None, 1000), **changes)
 
 
 def test_a_worker_serves_its_share_and_every_stream_has_the_references_last_result(job: Job) -> None:
-    ready, held, served, again = serving(job, Hold(3), wish(), wish(first=1, begin_ns=9_000_000))
+    ready, held, served, again = serving(job, Hold(3), wish(), wish(first=1, begin_ns=1_004_000_000))
     assert isinstance(ready, Started)
     assert isinstance(held, Done)
-    for one, begin_ns in ((served, 5_000_000), (again, 9_000_000)):
+    for one, begin_ns in ((served, 10**9), (again, 1_004_000_000)):
         assert isinstance(one, Served), one
         assert one.began_ns >= begin_ns
         assert one.response is None
@@ -454,6 +454,7 @@ def test_levels_that_contradict_each_other_are_refused(tmp_path: Path, played: t
         (["--streams", "4", "--workers", "3"], "--workers 3: this machine has 2 usable processors"),
         (["--streams", "4", "--calls", "100"], "--calls is of one stream: leave it out"),
         (["--streams", "4", "--threads", "2"], "--threads is of one stream"),
+        (["--streams", "4", "--rate", "1e9"], "--rate 1e+09: a sample every 1.00 ns, and reading the clock"),
         (["--streams", "9000000", "--hidden", "4096"], "give at most"),
     ],
 )

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -37,6 +37,7 @@ from bench.measure.stream import decide
 from bench.measure.stream_child import (
     EXPECTED,
     INPUTS,
+    ArmTimer,
     Done,
     Finish,
     Job,
@@ -534,6 +535,17 @@ def test_a_child_proves_its_arm_times_it_and_compares_the_last_result(
     assert isinstance(wrong, Refused)
     assert wrong.status == "disagrees"
     assert "after the last call: y_hat is off by" in wrong.reason
+
+
+def test_the_first_calls_are_summed_up_by_the_steady_ones_however_slow_others_are(job: Job) -> None:
+    for slow in (range(200), range(100, 1500)):  # cold at first; another program meanwhile
+        clock = Played()
+        timer = ArmTimer(structs.replace(job, arm=CONTROL, spec=""), clock)
+        spans = (232_000 if n in slow else 93_000 for n in count())
+        timer._call = lambda clock=clock, spans=spans: setattr(clock, "now", clock.now + next(spans))
+        assert timer.pilot() == 93_050
+    timer._call = lambda: setattr(clock, "now", clock.now + 10**9)
+    assert timer.pilot() == 10**9 + 50  # a single part of few calls
 
 
 def test_a_sample_for_an_accelerator_arrives_within_the_time_and_the_result_leaves_within() -> None:

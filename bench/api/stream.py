@@ -162,7 +162,7 @@ def refuse_calls(args: StreamOptions, seconds: float) -> None:
             f"--rate {args.rate:g}: {calls} calls take {units.seconds(calls / args.rate)} of each arm in "
             "each block; give more samples a second, or fewer --calls"
         )
-    if not MIN_CALLS <= calls <= MAX_CALLS:
+    if not (args.streams or MIN_CALLS <= calls <= MAX_CALLS):
         raise UserError(
             f"{calls} calls of an arm in a block: a median needs {MIN_CALLS}, and at most {MAX_CALLS} are "
             "kept; choose them with --calls, or with --rate and --seconds"

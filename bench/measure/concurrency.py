@@ -12,6 +12,7 @@ from functools import partialmethod
 from typing import Any
 
 from bench.machine.child import Child, ChildError, end_all
+from bench.machine.wording import count
 from bench.measure.concurrency_child import Hold, Serve, Served
 from bench.measure.messages import Refused
 from bench.measure.stream import START_DEADLINE_S, Blocks
@@ -94,7 +95,7 @@ class ManyStreams(Blocks):
             slowest = self._idle_ns = round(max(medians.values()))
             self._served = {name: self._expected(medians.get(name, slowest)) for name in started}
         for n, workers in self._order.sample(declared.levels, len(declared.levels)):
-            self._tell(block, f"{n} streams on {workers}")
+            self._tell(block, f"{count(n, 'stream')} on {workers}")
             for name in self._shuffled([*self._children]):
                 self._level(block, name, n, workers)
         for name in self._shuffled([*self._children]) if declared.rate else []:

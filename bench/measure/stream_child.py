@@ -36,7 +36,8 @@ from bench.workload.own import load_variant
 INPUTS, EXPECTED = "inputs.npz", "expected.npz"
 LATE_SLACK_NS = 1_000_000  # of the first reading of a result: code and memory that are cold
 ORDERED = 10_000  # samples, after which their order repeats
-PILOT_NS, MAX_PILOT, FEW = 50_000_000, 2000, 10  # time and calls of the first calls, which count nowhere
+PILOT_NS, PART_NS = 200_000_000, 20_000_000  # of the first calls, which count nowhere, and of a part of them
+FEW, MAX_PART, MOST_PARTS = 10, 1000, 20  # calls of a part, and how many parts
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -203,18 +204,24 @@ class ArmTimer:
         )  # fmt: skip
 
     def pilot(self) -> float:
-        """Return the median time of a few calls in ns; then begin anew: first sample, a state of zero."""
-        n, spent_ns, median_ns = FEW, 0, 0.0
+        """Return the median time of a first call in ns; then begin anew: first sample, a state of zero.
+
+        It is the least of several parts' medians, the first part left out: calls are cold at first, and slow
+        while another program is at work.
+        """
+        n, left_ns, medians = FEW, PILOT_NS, list[float]()
         steps = [self._batch.x[t : t + 1] for t in range(len(self._batch.x))]
         samples = [steps[t] for t in order(self._job.case)]
         self._samples = cycle(samples)
-        while spent_ns < PILOT_NS and n <= MAX_PILOT:
+        while left_ns > 0 and len(medians) < MOST_PARTS:
             part = self._timed(self._call, n)
-            median_ns, spent_ns = float(np.median(part.ends - part.starts)), part.ends[-1] - part.starts[0]
-            n *= 4
+            medians.append(float(np.median(part.ends - part.starts)))
+            part_ns = int(part.ends[-1] - part.starts[0])
+            left_ns -= part_ns
+            n = n if part_ns >= PART_NS else min(2 * n, MAX_PART)
         self._samples = cycle(samples)
         self._reset()
-        return median_ns
+        return min(medians[1:] or medians)
 
     def answer(self, message: Any) -> msgspec.Struct:
         """Do what a message asks; return the reply."""
