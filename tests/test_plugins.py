@@ -20,7 +20,7 @@ from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.record import Burst
 from bench.workload import catalog
-from bench.workload.catalog import VARIANTS, WITH_STREAM, find
+from bench.workload.catalog import LENGTHS, VARIANTS, WITH_STREAM, find
 from bench.workload.plugins import Plugin, installed
 
 MODULE = """
@@ -108,7 +108,7 @@ def test_what_is_not_named_is_neither_run_nor_imported(site: Path, monkeypatch: 
     verify.prove(VerifyOptions(device=("cpu",)), "cpu")
     for preset in ("primer", "grid", "full", "cells"):
         asked += [arm.spec for arm in declare(preset=preset).arms]
-    assert set(asked) == {variant.name for variant in VARIANTS}
+    assert set(asked) == {variant.name for variant in (*VARIANTS, *LENGTHS)}
     assert not (site / "theirs.imported").exists()
 
 

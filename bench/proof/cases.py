@@ -83,6 +83,8 @@ def worth_compiling(case: Case, bias: bool | None = None) -> bool:
     and the other choice of biases.
     Where one choice was asked for (``bias``), all this is proved with it. The tests prove more.
     """
+    if case.shortest is not None:  # no variant that compiles supports it
+        return False
     cell = find_cell(case.cell)
     usual = (case.activation, case.bias) == (cell.activations[0], cell.bias if bias is None else bias)
     if case.data == "random":
