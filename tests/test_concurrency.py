@@ -34,7 +34,7 @@ from bench.measure.stream_child import EXPECTED, INPUTS, Done, Job, Started, ser
 from bench.measure.turns import MOST_STEPS, take_turns
 from bench.records.stream import CONTROL, Histogram, Level, Pace, StreamFile, read_stream
 from bench.reporting.concurrency_plot import concurrency_plot
-from bench.reporting.many_streamed import ManyStreamed, load_streamed
+from bench.reporting.streamed import ManyStreamed, load_streamed
 from bench.workload.data import make
 
 TWO = ("numpy-batched", "torch-autograd")

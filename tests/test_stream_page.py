@@ -22,7 +22,7 @@ from bench.records.stream import read_stream
 from bench.reporting import plots
 from bench.reporting.build import build_report
 from bench.reporting.stream_plot import tail_plot
-from bench.reporting.streamed import Streamed
+from bench.reporting.streamed import Streamed, load_streamed
 
 ARMS = ("numpy-batched", "numpy-inplace", "torch-layer")
 HOSTILE = "ended: <script>alert(1)</script> | [x](y)"
@@ -59,7 +59,7 @@ def test_the_page_has_the_sentence_on_top_and_needs_nothing_else(folder: Path) -
     page = Reader(text)
     claim = re.search(r'<p class="claim long">(.*?)</p>', text)
     assert claim
-    assert claim[1] == Streamed.load(folder).sentence
+    assert claim[1] == load_streamed(folder).sentence
     assert not re.search("https?:", text)
     assert HOSTILE in page.text
     assert "<b>printed" not in text

@@ -63,8 +63,8 @@ from bench.records.stream import (
     merged,
     read_stream,
 )  # fmt: skip
-from bench.reporting.streamed import Streamed
-from bench.reporting.tail import headline, show
+from bench.reporting.streamed import Streamed, load_streamed
+from bench.reporting.tail import headline
 from bench.workload.data import Batch, make
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
@@ -302,7 +302,7 @@ def test_the_interval_of_a_ratio_of_p99_holds_the_true_one_in_95_of_100_streams(
 def test_the_answer_fits_80_columns_and_json_holds_all_of_it(tmp_path: Path) -> None:
     streamed = answer(tmp_path / "a", rate=1000.0, failures=[Failure(2, "control", "crashed", "it fell")])
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
-    show(streamed.tails, console)
+    streamed.show(console)
     text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
@@ -649,7 +649,7 @@ def test_calls_too_short_for_the_clock_are_told(tmp_path: Path) -> None:
     told = "Each time has a reading of the clock in it, above a 20th of the median of numpy-batched."
     for group, wanted in ((1, True), (2, False)):
         folder = write_stream(tmp_path / str(group), short, group=group)
-        assert (told in " ".join(str(Streamed.load(folder)).split())) is wanted
+        assert (told in " ".join(str(load_streamed(folder)).split())) is wanted
 
 
 def test_the_function_names_keywords_where_the_command_names_options() -> None:

@@ -306,7 +306,7 @@ def load(path: str | Path) -> "Result | TrainResult | StreamAnswer":
         UserError: the file cannot be read, or contradicts itself.
     """
     from bench.records.saved import kind_of
-    from bench.reporting.many_streamed import load_streamed
+    from bench.reporting.streamed import load_streamed
     from bench.training import load_result
 
     path = as_path(path)

@@ -43,8 +43,7 @@ from bench.records.stream import (
     read_stream,
 )
 from bench.reporting.display import stream_progress
-from bench.reporting.many_streamed import load_streamed
-from bench.reporting.streamed import StreamAnswer
+from bench.reporting.streamed import StreamAnswer, load_streamed
 from bench.reporting.trees import document, result_tree
 from bench.workload import catalog
 from bench.workload.case import STREAM, Case, Shape

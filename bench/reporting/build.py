@@ -23,10 +23,9 @@ from bench.reporting import answer, page, plots
 from bench.reporting.article import run_article
 from bench.reporting.facts import Facts, map_beside
 from bench.reporting.machines import machine_tables
-from bench.reporting.many_streamed import load_streamed
 from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
-from bench.reporting.streamed import StreamAnswer
+from bench.reporting.streamed import StreamAnswer, load_streamed
 from bench.reporting.tables import overview_table
 from bench.reporting.training import training_article
 from bench.training.result import TrainResult, load_result

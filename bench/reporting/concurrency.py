@@ -7,9 +7,18 @@ from bench.analysis.concurrency import Concurrency, Point, Ratio, Served
 from bench.machine import libraries, units, wording
 from bench.machine.wording import full_stop
 from bench.records.record import Arm
-from bench.records.stream import CONTROL, LATE
+from bench.records.stream import LATE
 from bench.reporting.section import Cell, Fields, TextTable, text_table
-from bench.reporting.tail import MACHINE, UNDECIDED, frequency, label
+from bench.reporting.stream_tables import (
+    MACHINE,
+    label,
+    quantile_cell,
+    ratio_cell,
+    share_cell,
+    variant_cell,
+    verdict_cell,
+)
+from bench.reporting.tail import UNDECIDED, frequency, troubles
 
 NOTE = (
     "The control computes nothing: it is fed, paced and timed as the arms are, and its step is as long as "
@@ -95,24 +104,21 @@ def tables(found: Concurrency) -> Iterator[TextTable]:
     qs = sorted({q for point in found.points for q in point.quantiles if q < 0.999})
 
     def quantile(q: float, point: Point) -> Cell:
-        if (at := point.quantiles.get(q)) is None:
-            return Cell(units.NOTHING)
-        limits = f"{units.duration(at.low)} to {units.duration(at.high)}" * bool(at.low)
-        return Cell(units.duration(at.ns) + MACHINE * at.machine, limits, at.ns)
+        return quantile_cell(point.quantiles.get(q))
 
     fields: Fields[Point] = {
-        "Variant": lambda point: _variant(point.arm),
+        "Variant": lambda point: variant_cell(point.arm),
         "Streams": lambda point: Cell.of(point.streams, lambda n: units.whole(round(n))),
         found.stream.declaration.share.capitalize(): lambda point: Cell.of(point.workers, "{:g}".format),
         "Steps/s": lambda point: Cell.of(1e9 / point.step.ns, units.rate),
         **{label(q): partial(quantile, q) for q in qs},
     }
-    late: Fields[Point] = {"Late": lambda point: Cell.of(point.late, units.percent)}
+    late: Fields[Point] = {"Late": lambda point: share_cell(point.late)}
     title = "From when a step was due to its end" if rated else "Steps, and the time of one"
     yield text_table(title, {**fields, **(late if rated else {})}, found.points, NOTE)
     if found.served:
         served: Fields[Served] = {
-            "Variant": lambda one: _variant(one.arm),
+            "Variant": lambda one: variant_cell(one.arm),
             "In every block": lambda one: Cell(number_served(one) + MACHINE * one.machine, "", one.least),
             "In a block": lambda one: f"{min(one.by_block.values()):g} to {max(one.by_block.values()):g}",
             "By its step alone": lambda one: Cell.of(one.allowed, units.number),
@@ -121,22 +127,19 @@ def tables(found: Concurrency) -> Iterator[TextTable]:
         yield text_table(caption, served, found.served)
     if found.ratios:
         ratios: Fields[Ratio] = {
-            "Variant": lambda ratio: _variant(ratio.entry),
+            "Variant": lambda ratio: variant_cell(ratio.entry),
             "Ratio of": lambda ratio: ratio.what,
             "Streams": lambda ratio: Cell.of(ratio.streams, "{:g}".format),
             found.stream.declaration.share.capitalize(): lambda ratio: Cell.of(ratio.workers, "{:g}".format),
-            "Is": lambda ratio: Cell(
-                units.with_interval(ratio.ratio, ratio.low, ratio.high), "", ratio.ratio
-            ),
-            "Verdict": lambda ratio: (
-                "the machine"
-                if ratio.machine and ratio.verdict == "NONE"
-                else ratio.verdict.replace("NONE", "no verdict")
-            ),
+            "Is": ratio_cell,
+            "Verdict": verdict_cell,
         }
         caption = f"Ratios to {found.ratios[0].baseline.title}: above 1 is slower, or serves fewer"
         yield text_table(caption, ratios, found.ratios)
 
 
-def _variant(arm: Arm | None) -> Cell:
-    return Cell(arm.title, library=arm.library) if arm else Cell(CONTROL, "computes nothing")
+def notes(found: Concurrency) -> Iterator[str]:
+    """Yield what must be known beside the tables: the control, why there is no verdict, what failed."""
+    yield NOTE
+    yield from dict.fromkeys(f"{r.entry.title}: {full_stop(r.reason)}" for r in found.ratios if r.reason)
+    yield from troubles(found.stream)

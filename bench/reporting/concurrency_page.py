@@ -4,16 +4,12 @@ from functools import partial
 
 from bench.analysis.concurrency import Concurrency
 from bench.machine import units, wording
-from bench.machine.wording import full_stop
-from bench.records.folder import run_name
 from bench.records.stream import CONTROL
-from bench.reporting import plots, words
 from bench.reporting.concurrency import headline, on_workers, tables
 from bench.reporting.concurrency_plot import concurrency_plot
-from bench.reporting.page import render_cell
-from bench.reporting.section import Article, Drawing, Hero, Section, data_uri
-from bench.reporting.stream import origin, setting
-from bench.reporting.tail import label, troubles
+from bench.reporting.section import Article, Drawing, Hero, Section
+from bench.reporting.stream import article_on, origin, setting, under
+from bench.reporting.stream_tables import label
 
 CAPTION = (
     "Both axes are logarithmic. A dot is the median over blocks, its bar the 95 % interval; faint: fewer "
@@ -26,41 +22,23 @@ HOW = (
 
 def concurrency_article(found: Concurrency, anchor: str = "", *, prefix: str = "") -> Article:
     """Return the article on many saved streams; ``prefix`` starts the names of its plots."""
-    stream, declared, sentence = found.stream, found.stream.declaration, headline(found)
+    stream, declared = found.stream, found.stream.declaration
     facts = {
         arm.library: [level.facts for level in stream.levels if level.arm == arm.id] for arm in declared.arms
     }
-    told = [*tables(found)]
     levels = Section(
         id="streams",
         title="How many streams at once?",
         drawings=(Drawing(f"{prefix}streams", _describe(found), partial(concurrency_plot, found), CAPTION),),
-        parts=tuple(Section(f"streams-{n}", one.caption, tables=(one,)) for n, one in enumerate(told, 1)),
+        parts=under("streams", tables(found)),
     )
-    return Article(
-        anchor=anchor,
-        kind=f"Many streams at once{words.of_cell(declared.case).replace(' ', ', ', 1)}",
-        cells=(words.named_cell(declared.case),),
-        name=run_name(stream.path),
-        machine=words.machine(declared.machine),
-        hero=Hero(
-            sentence,
-            "" if declared.verdicts else "no verdict",
-            small=(wording.count(stream.blocks, "block"),),
-            facts=(("What was measured", f"{setting(declared)} Many streams {on_workers(found)}."),),
-        ),
-        banners=tuple(troubles(stream)),
-        warnings=tuple(full_stop(wording.capital(warning)) for warning in declared.warnings),
-        sections=(levels, *origin(stream, facts, HOW)),
-        summary=(sentence,),
+    hero = Hero(
+        headline(found),
+        "" if declared.verdicts else "no verdict",
+        small=(wording.count(stream.blocks, "block"),),
+        facts=(("What was measured", f"{setting(declared)} Many streams {on_workers(found)}."),),
     )
-
-
-def concurrency_cell(found: Concurrency) -> str:
-    """Return the sentence, the plot and the tables as HTML, for the output of a notebook's cell."""
-    image = data_uri(plots.draw(concurrency_plot(found))["svg"], "image/svg+xml")
-    told = render_cell((headline(found), *troubles(found.stream)), [*tables(found)])
-    return f'{told}<img alt="many streams over their number" src="{image}">'
+    return article_on(stream, "Many streams at once", hero, (levels, *origin(stream, facts, HOW)), anchor)
 
 
 def _describe(found: Concurrency) -> str:

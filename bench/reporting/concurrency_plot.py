@@ -12,7 +12,7 @@ from bench.records.record import Arm
 from bench.records.stream import CONTROL
 from bench.reporting import plots
 from bench.reporting.plots import SMALL, SOFT
-from bench.reporting.tail import label
+from bench.reporting.stream_tables import label
 
 WIDE_INCHES, NARROW_INCHES = (6.4, 3.9), (3.4, 3.7)
 RATED = 0.99  # the percentile that is drawn at a rate

@@ -1,10 +1,11 @@
 """Build the article on a stream: what a step takes, how bad the worst are, and where that comes from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from html import escape
 from typing import Any
 
-from bench.analysis.tail import MIN_BEYOND, Ratio, Tail, Tails, shown
+from bench.analysis.tail import MIN_BEYOND, Tail, Tails, shown
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.folder import run_name
@@ -22,11 +23,10 @@ from bench.reporting.section import (
     data_uri,
     text_table,
 )  # fmt: skip
-from bench.reporting.stream_plot import mean_of_group, tail_plot
-from bench.reporting.tables import HEADLINES
-from bench.reporting.tail import MACHINE, frequency, headline, label, measured, troubles
+from bench.reporting.stream_plot import tail_plot
+from bench.reporting.stream_tables import label, variant_cell
+from bench.reporting.tail import frequency, headline, measured, tables, troubles
 
-TONES = {"FASTER": "good", "SLOWER": "bad"}
 PACES = {"sleep": "sleeping meanwhile, as a server", "spin": "spinning meanwhile, as audio does"}
 CAPTION = (
     "Both axes are logarithmic; the calls of all blocks together. A dot is a percentile, its bar the 95 % "
@@ -48,47 +48,62 @@ CAUSES_NOTE = (
 
 def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Article:
     """Return the article on a saved stream; ``prefix`` starts the names of its plots."""
-    declared, sentence = tails.stream.declaration, headline(tails)
+    declared = tails.stream.declaration
     group = tails.decision.group
     calls = f"{units.whole(tails.decision.calls)} {f'groups of {group} calls' if group > 1 else 'calls'}"
     topics = {"In time": _misses(tails), "Tails": _explained(tails), "What was measured": setting(declared)}
     hero = Hero(
-        sentence,
+        headline(tails),
         "" if declared.verdicts else "no verdict",
         small=(f"{wording.count(len(tails.control.bursts), 'block')} of {calls} of each arm",),
         facts=tuple((topic, text) for topic, text in topics.items() if text),
     )
+    kind, sections = "One sample at a time", tuple(_sections(tails, prefix))
+    return article_on(tails.stream, kind, hero, sections, anchor)
+
+
+def article_on(stream: Stream, kind: str, hero: Hero, sections: tuple[Section, ...], anchor: str) -> Article:
+    """Return the article on one stream, or on many, with what is told of its case and its machine."""
+    declared = stream.declaration
     return Article(
         anchor=anchor,
-        kind=f"One sample at a time{words.of_cell(declared.case).replace(' ', ', ', 1)}",
+        kind=f"{kind}{words.of_cell(declared.case).replace(' ', ', ', 1)}",
         cells=(words.named_cell(declared.case),),
-        name=run_name(tails.stream.path),
+        name=run_name(stream.path),
         machine=words.machine(declared.machine),
         hero=hero,
-        banners=tuple(troubles(tails.stream)),
+        banners=tuple(troubles(stream)),
         warnings=tuple(full_stop(wording.capital(warning)) for warning in declared.warnings),
-        sections=tuple(_sections(tails, prefix)),
-        summary=(sentence,),
+        sections=sections,
+        summary=(hero.title,),
     )
 
 
-def stream_cell(tails: Tails) -> str:
-    """Return the sentence, the plot and the times as HTML, for the output of a notebook's cell."""
-    image = data_uri(plots.draw(tail_plot(tails))["svg"], "image/svg+xml")
-    said = render_cell((headline(tails), *troubles(tails.stream)), (_times(tails), _ratios(tails)))
-    return f'{said}<img alt="share of calls over time" src="{image}">'
+def under(anchor: str, found: Iterable[TextTable]) -> tuple[Section, ...]:
+    """Return a subsection for each table."""
+    return tuple(Section(f"{anchor}-{n}", table.caption, tables=(table,)) for n, table in enumerate(found, 1))
+
+
+def stream_cell(article: Article) -> str:
+    """Return the sentence, the plot and the tables of an article as HTML, for a notebook's cell."""
+    first = article.sections[0]
+    told = render_cell((article.hero.title, *article.banners), [one.tables[0] for one in first.parts])
+    images = (
+        (escape(one.alt), data_uri(plots.draw(one.draw())["svg"], "image/svg+xml"))
+        for one in first.drawings
+        if isinstance(one, Drawing)
+    )
+    return told + "".join(f'<img alt="{alt}" src="{uri}">' for alt, uri in images)
 
 
 def _sections(tails: Tails, prefix: str) -> Iterator[Section]:
     """Yield the tail with its tables, the causes, how and on what it was timed, and how to repeat it."""
     stream, declared = tails.stream, tails.stream.declaration
-    responses = [_times(tails, response=True)] if tails.control.response else []
-    tables = (_times(tails), *responses, *([_ratios(tails)] if tails.ratios else []))
     yield Section(
         id="tail",
         title="How long does a step take, and how bad are the worst?",
         drawings=(Drawing(f"{prefix}tail", _describe(tails), partial(tail_plot, tails), CAPTION),),
-        parts=tuple(Section(f"tail-{n}", one.caption, tables=(one,)) for n, one in enumerate(tables, 1)),
+        parts=under("tail", tables(tails)),
         notes=(*measured(tails), *RULES),
     )
     yield Section(
@@ -128,58 +143,12 @@ def origin(stream: Stream, facts: Mapping[str, list[dict[str, Any]]], how: str) 
     yield Section(id="again", title="How do I get it again?", pairs=pairs, open=False)
 
 
-def _times(tails: Tails, *, response: bool = False) -> TextTable:
-    """Return the percentiles of all arms and of the control; of responses also what is late."""
-
-    def quantile(q: float, tail: Tail) -> Cell:
-        found = (tail.response if response else tail.times)[q]
-        limits = f"{units.duration(found.low)} to {units.duration(found.high)}" * bool(found.low)
-        return Cell(units.duration(found.ns) + MACHINE * found.machine, limits, found.ns)
-
-    fields: Fields[Tail] = {
-        "Variant": _variant,
-        **{label(q): partial(quantile, q) for q in shown(tails.decision.calls)},
-        "Longest": lambda tail: Cell.of(tail.longest_ns(response=response), units.duration),
-    }
-    late: Fields[Tail] = {
-        "Late": lambda tail: Cell.of(
-            tail.missed, lambda share: units.percent(share) + MACHINE * tail.missed_by_machine
-        )
-    }
-    title = "From when a sample was due to the end of its call" if response else "Time of a call"
-    title += mean_of_group(tails) * (not response)
-    return text_table(title, {**fields, **(late if response else {})}, (*tails.arms, tails.control))
-
-
-def _ratios(tails: Tails) -> TextTable:
-    """Return the ratios of percentiles, each with its verdict."""
-
-    def verdict(ratio: Ratio) -> Cell:
-        reason = ratio.reason if tails.stream.declaration.verdicts else ""
-        word = "no verdict" if ratio.verdict == "NONE" else ratio.verdict
-        return Cell(word, reason, tone=TONES.get(ratio.verdict, "calm"))
-
-    fields: Fields[Ratio] = {
-        "Compared": lambda r: Cell(f"{r.entry.title} ÷ {r.baseline.title}", HEADLINES[r.kind]),
-        "At": lambda ratio: label(ratio.q),
-        "Ratio": lambda ratio: Cell.of(ratio.ratio, units.ratio, units.interval(ratio.low, ratio.high)),
-        "Verdict": verdict,
-    }
-    return text_table("Ratios of the times of a call", fields, tails.ratios)
-
-
-def _variant(tail: Tail) -> Cell:
-    if tail.arm is None:
-        return Cell(tail.title, "computes nothing")
-    return Cell(tail.arm.variant, words.place(tail.arm), library=tail.arm.library)
-
-
 def _cause(name: str, tail: Tail, note: str = "") -> Cell:
     return Cell.of(tail.causes[name], lambda number: units.whole(round(number)), note)
 
 
 CAUSES: Fields[Tail] = {
-    "Variant": _variant,
+    "Variant": lambda tail: variant_cell(tail.arm),
     "First call": lambda tail: Cell.of(tail.causes["first_call_ns"] or None, units.duration),
     "Garbage collections": lambda tail: _cause(
         "collections", tail, f"{units.duration(tail.causes['collecting_ns'])} in all"

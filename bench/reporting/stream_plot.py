@@ -16,7 +16,8 @@ from bench.machine import units, wording
 from bench.records.stream import merged
 from bench.reporting import plots
 from bench.reporting.plots import SMALL, SOFT
-from bench.reporting.tail import label
+from bench.reporting.stream_tables import label
+from bench.reporting.tail import mean_of_group
 
 PANEL_INCHES, NARROW_INCHES = (4.5, 3.9), (3.4, 3.7)
 ONE_PANEL_INCHES = (6.4, 3.9)
@@ -65,11 +66,6 @@ def tail_plot(tails: Tails, *, narrow: bool = False) -> Figure:
         _write_titles(axes, curves, AXES_SHARE * width, AXES_SHARE * height)
     figure.supylabel("share of calls that took longer", fontsize=plots.STYLE["font.size"], color=SOFT)
     return figure
-
-
-def mean_of_group(tails: Tails) -> str:
-    """Return what a time is, where calls were timed in groups: ", mean of each 4"."""
-    return f", mean of each {tails.decision.group}" if tails.decision.group > 1 else ""
 
 
 def _curves(tails: Tails, response: bool) -> Iterator[Curve]:

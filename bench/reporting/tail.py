@@ -1,31 +1,36 @@
-"""Tell what a stream took: one sentence on top, and tables for a terminal."""
+"""Tell what a stream took: one sentence on top, tables, and what stands beside them."""
 
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
-
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from bench.analysis.tail import MIN_BEYOND, PERCENTILES, Ratio, Tail, Tails, shown
 from bench.machine import libraries, units, wording
 from bench.machine.wording import full_stop
 from bench.records.stream import CONTROL, MIN_CLOCK_COSTS, Stream
+from bench.reporting.section import Cell, Fields, TextTable, text_table
+from bench.reporting.stream_tables import (
+    MACHINE,
+    label,
+    quantile_cell,
+    ratio_cell,
+    share_cell,
+    variant_cell,
+    verdict_cell,
+)
+from bench.reporting.tables import HEADLINES
 
-WIDTH = 80  # of the tables
-MACHINE = "*"  # marks what the control explains
 UNDECIDED = {"EQUIVALENT": " (the same)", "UNRESOLVED": " (not resolved)", "NONE": " (no verdict)"}
-
-
-def label(q: float) -> str:
-    """Return a percentile's name: p99.9."""
-    return f"p{100 * q:g}"
 
 
 def of_group(tails: Tails) -> str:
     """Return " of groups of 4 calls" where calls were timed in groups, else nothing."""
     return f" of groups of {tails.decision.group} calls" if tails.decision.group > 1 else ""
+
+
+def mean_of_group(tails: Tails) -> str:
+    """Return what a time is, where calls were timed in groups: ", mean of each 4"."""
+    return f", mean of each {tails.decision.group}" if tails.decision.group > 1 else ""
 
 
 def frequency(rate: float) -> str:
@@ -134,46 +139,40 @@ def _in_time(told: list[Tail], tails: Tails) -> str:
     return f"{where} {subject} in time but for delays that may be the machine's ({control})"
 
 
-def show(tails: Tails, console: Console) -> None:
-    """Print the sentence, the tables, and what stands beside them."""
-    console.print(f"{headline(tails)}\n", markup=False, soft_wrap=not console.is_terminal)
-    console.print(_table(tails, response=False))
+def tables(tails: Tails) -> Iterator[TextTable]:
+    """Yield the times of calls, at a rate also those from when they were due, and the ratios."""
+    yield _percentiles(tails, response=False)
     if tails.control.response:
-        console.print(_table(tails, response=True))
+        yield _percentiles(tails, response=True)
+    fields: Fields[Ratio] = {
+        "Compared": lambda ratio: Cell(_sides(ratio), HEADLINES[ratio.kind]),
+        "At": lambda ratio: label(ratio.q),
+        "Ratio": ratio_cell,
+        "Verdict": verdict_cell,
+    }
     if tails.ratios:
-        console.print(_ratio_table(tails))
-    for line in notes(tails):
-        console.print(line, markup=False, soft_wrap=not console.is_terminal)
+        yield text_table("Ratios of the times of a call", fields, tails.ratios)
 
 
-def _table(tails: Tails, *, response: bool) -> Table:
-    """Return a table of percentiles, a row for each arm and the control; of responses also what is late."""
-    title = "From when a call was due to its end" if response else f"Time of a call{of_group(tails)}"
-    qs = list(tails.control.times)
-    columns = ["", *map(label, qs), "longest", *(["late"] if response else [])]
-    table = Table(*columns, title=title, box=box.SIMPLE_HEAD, padding=(0, 1))
-    for tail in (*tails.arms, tails.control):
-        found = tail.response if response else tail.times
-        cells = [units.duration(found[q].ns) + MACHINE * found[q].machine for q in qs]
-        cells.append(units.duration(tail.longest_ns(response=response)))
-        if response:
-            cells.append(units.percent(tail.missed or 0.0) + MACHINE * tail.missed_by_machine)
-        table.add_row(escape(tail.title), *cells)
-    return table
+def _percentiles(tails: Tails, *, response: bool) -> TextTable:
+    """Return the percentiles of all arms and of the control; of responses also what is late."""
 
+    def quantile(q: float, tail: Tail) -> Cell:
+        return quantile_cell((tail.response if response else tail.times)[q])
 
-def _ratio_table(tails: Tails) -> Table:
-    """Return a table of ratios with their verdicts."""
-    table = Table("", "at", "ratio", "verdict", title="Ratios", box=box.SIMPLE_HEAD, padding=(0, 1))
-    for ratio in tails.ratios:
-        verdict = "the machine" if ratio.machine else ratio.verdict.replace("NONE", "no verdict")
-        value = units.with_interval(ratio.ratio, ratio.low, ratio.high)
-        table.add_row(escape(_sides(ratio)), label(ratio.q), value, verdict)
-    return table
+    fields: Fields[Tail] = {
+        "Variant": lambda tail: variant_cell(tail.arm),
+        **{label(q): partial(quantile, q) for q in shown(tails.decision.calls)},
+        "Longest": lambda tail: Cell.of(tail.longest_ns(response=response), units.duration),
+    }
+    late: Fields[Tail] = {"Late": lambda tail: share_cell(tail.missed, tail.missed_by_machine)}
+    title = "From when a sample was due to the end of its call" if response else "Time of a call"
+    title += mean_of_group(tails) * (not response)
+    return text_table(title, {**fields, **(late if response else {})}, (*tails.arms, tails.control))
 
 
 def _sides(ratio: Ratio) -> str:
-    return f"{ratio.entry.title} / {ratio.baseline.title}"
+    return f"{ratio.entry.title} ÷ {ratio.baseline.title}"
 
 
 def notes(tails: Tails) -> Iterator[str]:
