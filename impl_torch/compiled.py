@@ -52,48 +52,53 @@ State = tuple[Tensor, ...]  # h, of an LSTM h and c, (B, H) each
 Product = Callable[..., Tensor]  # of h (B, H), W (G, H) and a bias (G,) or None: h W^T + bias, (B, G)
 
 
-def rnn_forward(
-    params: Params, x: Tensor, state: State, *, activation: str, product: Product = linear
-) -> tuple[Tensor, State]:
-    """y_hat (B, O) of the RNN, and the state after the last step."""
+def projected(params: Params, x: Tensor, cell: str) -> Tensor:
+    """U x_t + bU of every step (T, B, G), and + bW, which only a GRU adds elsewhere."""
+    b = params.get("bU")  # (G,)
+    if b is not None and cell != "gru":
+        b = b + params["bW"]
+    return linear(x, params["U"], b)
+
+
+def output(params: Params, state: State) -> Tensor:
+    """y_hat (B, O) of the last h."""
+    return linear(state[0], params["V"], params.get("bV"))
+
+
+def rnn_steps(
+    params: Params, u: Tensor, state: State, *, activation: str, product: Product = linear
+) -> State:
+    """The state of the RNN after the steps of ``u``, which is ``projected``."""
     act = ACTIVATIONS[activation]
     (h,) = state
-    b = params["bU"] + params["bW"] if "bU" in params else None  # (H,)
-    for a_t in linear(x, params["U"], b).unbind():  # (B, H): U x_t + b
-        h = act(a_t + product(h, params["W"]))
-    return linear(h, params["V"], params.get("bV")), (h,)
+    for u_t in u.unbind():  # (B, H)
+        h = act(u_t + product(h, params["W"]))
+    return (h,)
 
 
-def gru_forward(
-    params: Params, x: Tensor, state: State, *, product: Product = linear
-) -> tuple[Tensor, State]:
-    """y_hat (B, O) of the GRU, and the state after the last step."""
+def gru_steps(params: Params, u: Tensor, state: State, *, product: Product = linear) -> State:
+    """The state of the GRU after the steps of ``u``, which is ``projected``."""
     (h,) = state
-    for u_t in linear(x, params["U"], params.get("bU")).unbind():  # (B, 3H): U x_t + bU
+    for u_t in u.unbind():  # (B, 3H)
         w_t = product(h, params["W"], params.get("bW"))
         (u_r, u_z, u_n), (w_r, w_z, w_n) = u_t.chunk(3, dim=1), w_t.chunk(3, dim=1)  # (B, H) each
         r, z = torch.sigmoid(u_r + w_r), torch.sigmoid(u_z + w_z)
         n = torch.tanh(u_n + r * w_n)
         h = n + z * (h - n)
-    return linear(h, params["V"], params.get("bV")), (h,)
+    return (h,)
 
 
-def lstm_forward(
-    params: Params, x: Tensor, state: State, *, product: Product = linear
-) -> tuple[Tensor, State]:
-    """y_hat (B, O) of the LSTM, and the state after the last step."""
+def lstm_steps(params: Params, u: Tensor, state: State, *, product: Product = linear) -> State:
+    """The state of the LSTM after the steps of ``u``, which is ``projected``."""
     h, c = state
-    b = params["bU"] + params["bW"] if "bU" in params else None  # (4H,)
-    for u_t in linear(x, params["U"], b).unbind():  # (B, 4H): U x_t + b
+    for u_t in u.unbind():  # (B, 4H)
         a_i, a_f, a_g, a_o = (u_t + product(h, params["W"])).chunk(4, dim=1)  # (B, H) each
         c = torch.sigmoid(a_f) * c + torch.sigmoid(a_i) * torch.tanh(a_g)
         h = torch.sigmoid(a_o) * torch.tanh(c)
-    return linear(h, params["V"], params.get("bV")), (h, c)
+    return h, c
 
 
-FORWARD: dict[str, Callable[..., tuple[Tensor, State]]] = {
-    "rnn": rnn_forward, "gru": gru_forward, "lstm": lstm_forward,
-}  # fmt: skip
+ADVANCE: dict[str, Callable[..., State]] = {"rnn": rnn_steps, "gru": gru_steps, "lstm": lstm_steps}
 
 
 def zero_state(params: Params, x: Tensor, cell: str) -> State:
@@ -104,12 +109,13 @@ def zero_state(params: Params, x: Tensor, cell: str) -> State:
 
 def stream(params: Params, x: Tensor, state: State, *, cell: str, **options: str) -> tuple[Tensor, State]:
     """y_t (B, O) and the next call's state, from x_t, the one step in ``x``, and this call's state."""
-    return FORWARD[cell](params, x, state, **options)
+    state = ADVANCE[cell](params, projected(params, x, cell), state, **options)
+    return output(params, state), state
 
 
 def forward(params: Params, x: Tensor, *, cell: str, **options: str) -> Tensor:
     """y_hat (B, O)."""
-    y_hat, _ = FORWARD[cell](params, x, zero_state(params, x, cell), **options)
+    y_hat, _ = stream(params, x, zero_state(params, x, cell), cell=cell, **options)
     return y_hat
 
 

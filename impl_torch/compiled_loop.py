@@ -1,8 +1,8 @@
 """Variant ``torch-compile-loop``: forward as a compiled loop, whose graph does not grow with T.
 
-Differs from compiled.py in that not every step is in the graph: ``while_loop`` repeats the code of ``STEPS``
-steps, which share what a turn of the loop costs, and what is left of the sequence follows it. So T = 256 is
-as soon compiled as T = 16. For one sample, h W^T is products and sums, which become one kernel with the
+Differs from compiled.py in that not every step is in the graph: ``while_loop`` repeats the code of up to
+``MOST_STEPS`` steps, which share what a turn of the loop costs, and what is left of the sequence follows it.
+So T = 256 is as soon compiled as T = 26. As there, the input products of all steps are one. For one sample, h W^T is products and sums, which become one kernel with the
 activation, without a call of the library.
 
 Source: the documentation of ``torch.while_loop``, a prototype in PyTorch 2.13, without a gradient.
@@ -15,11 +15,11 @@ from torch import Tensor
 from torch._higher_order_ops.while_loop import while_loop
 from torch.nn.functional import linear
 
-from impl_torch.compiled import FORWARD, CompiledBound, compile_by, compiled, zero_state
+from impl_torch.compiled import ADVANCE, CompiledBound, compile_by, compiled, output, projected, zero_state
 from impl_torch.contract import to_arrays
 from impl_torch.rnn import Params
 
-STEPS = 5  # of a turn of the loop; fewer than the tutorial's 6, which therefore loops as well
+MOST_STEPS = 10  # of a turn of the loop
 
 
 def merged(h: Tensor, W: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -31,22 +31,21 @@ def merged(h: Tensor, W: Tensor, bias: Tensor | None = None) -> Tensor:
 def forward(params: Params, x: Tensor, *, cell: str, **options: str) -> Tensor:
     """y_hat (B, O)."""
     T, B, _ = x.shape
-    n_turns = (T - 1) // STEPS
-    advance = partial(FORWARD[cell], product=merged if B == 1 else linear, **options)
+    n_steps = min(MOST_STEPS, (T - 1) // 2)  # from T = 3 on two turns or more, and a rest
+    n_looped = (T - 1) // n_steps * n_steps if n_steps else 0
+    u, state = projected(params, x, cell), zero_state(params, x, cell)  # (T, B, G)
+    advance = partial(ADVANCE[cell], product=merged if B == 1 else linear, **options)
 
     def is_left(t: Tensor, *state: Tensor) -> Tensor:
-        return t < n_turns * STEPS
+        return t < n_looped
 
     def turn(t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        _, after = advance(params, x.index_select(0, t + torch.arange(STEPS)), state)
-        return t + STEPS, *after
+        return t + n_steps, *advance(params, u.index_select(0, t + torch.arange(n_steps)), state)
 
-    state = zero_state(params, x, cell)
-    if n_turns:
+    if n_looped:
         _, *looped = while_loop(is_left, turn, (torch.zeros((), dtype=torch.int64), *state))
         state = tuple(looped)
-    y_hat, _ = advance(params, x[n_turns * STEPS :], state)
-    return y_hat
+    return output(params, advance(params, u[n_looped:], state))
 
 
 def bind(
