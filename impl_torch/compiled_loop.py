@@ -2,8 +2,9 @@
 
 Differs from compiled.py in that not every step is in the graph: ``while_loop`` repeats the code of up to
 ``MOST_STEPS`` steps, which share what a turn of the loop costs, and what is left of the sequence follows it.
-So T = 256 is as soon compiled as T = 26. As there, the input products of all steps are one. For one sample, h W^T is products and sums, which become one kernel with the
-activation, without a call of the library.
+So T = 256 is as soon compiled as T = 26. The input products of all steps are one product before the loop.
+For one sample, h W^T is products and sums, which become one kernel with the activation, without a call of
+the library.
 
 Source: the documentation of ``torch.while_loop``, a prototype in PyTorch 2.13, without a gradient.
 """
