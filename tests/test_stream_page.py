@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from bench.records.stream import read_stream
 from bench.reporting import plots
 from bench.reporting.build import build_report
 from bench.reporting.stream_plot import tail_plot
+from bench.reporting.stream_tables import verdict_cell
 from bench.reporting.streamed import Streamed, load_streamed
 
 ARMS = ("numpy-batched", "numpy-inplace", "torch-layer")
@@ -80,6 +82,13 @@ def test_the_tables_mark_what_the_machine_explains_and_hide_what_few_calls_canno
     assert late == {"numpy-batched": "0 %", "numpy-inplace": "0 %", "torch-layer": "2 %", "control": "0 %"}
     assert [row[1] for row in rows[ratios + 2 : causes]] == ["p50", "p99"] * 2
     assert "p99.9 needs 20 000 calls" in text
+
+
+def test_a_verdict_stands_with_its_reason(folder: Path) -> None:
+    ratio = replace(tails_of(folder).ratios[0], verdict="NONE", reason="it is the machine", machine=True)
+    assert verdict_cell(ratio, quick=False).note == "it is the machine"
+    quick = verdict_cell(ratio, quick=True)
+    assert (quick.text, quick.note) == ("the machine", "")
 
 
 @pytest.mark.parametrize("narrow", [False, True])

@@ -132,7 +132,7 @@ def tables(found: Concurrency) -> Iterator[TextTable]:
             "Streams": lambda ratio: Cell.of(ratio.streams, "{:g}".format),
             found.stream.declaration.share.capitalize(): lambda ratio: Cell.of(ratio.workers, "{:g}".format),
             "Is": ratio_cell,
-            "Verdict": verdict_cell,
+            "Verdict": partial(verdict_cell, quick=not found.stream.declaration.verdicts),
         }
         caption = f"Ratios to {found.ratios[0].baseline.title}: above 1 is slower, or serves fewer"
         yield text_table(caption, ratios, found.ratios)

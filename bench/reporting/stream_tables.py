@@ -44,10 +44,14 @@ def ratio_cell(ratio: Ratio) -> Cell:
     return Cell(units.with_interval(ratio.ratio, ratio.low, ratio.high), "", ratio.ratio)
 
 
-def verdict_cell(ratio: Ratio) -> Cell:
-    """Return a verdict; where the control explains the ratio, that it is the machine's."""
+def verdict_cell(ratio: Ratio, *, quick: bool) -> Cell:
+    """Return a verdict, or that it is the machine's, with the reason; of a quick run it says nothing new."""
     word = "the machine" if ratio.machine and ratio.verdict == "NONE" else ratio.verdict
-    return Cell(word.replace("NONE", "no verdict"), tone=TONES.get(ratio.verdict, "calm"))
+    return Cell(
+        word.replace("NONE", "no verdict"),
+        "" if quick else ratio.reason,
+        tone=TONES.get(ratio.verdict, "calm"),
+    )
 
 
 def printed(table: TextTable) -> Table:

@@ -148,7 +148,7 @@ def tables(tails: Tails) -> Iterator[TextTable]:
         "Compared": lambda ratio: Cell(_sides(ratio), HEADLINES[ratio.kind]),
         "At": lambda ratio: label(ratio.q),
         "Ratio": ratio_cell,
-        "Verdict": verdict_cell,
+        "Verdict": partial(verdict_cell, quick=not tails.stream.declaration.verdicts),
     }
     if tails.ratios:
         yield text_table("Ratios of the times of a call", fields, tails.ratios)
