@@ -1,4 +1,4 @@
-"""Measures docs/performance.md and writes it: ``make performance``, about a quarter of an hour.
+"""Measures docs/performance.md and writes it: ``make performance``.
 
 A run for each size and cell, with one thread and with all; then runs over many values of H, B and T; then
 the peak memory of a worker of each library. With ``--from FOLDER`` nothing is measured: the page is written
@@ -190,7 +190,7 @@ def machine_named(summaries: Iterable[Summary]) -> Iterator[str]:
     """Name the machine and the versions; say so if there are no results."""
     facts = next((one.run.environment.machine for one in summaries), None)
     if facts is None:
-        yield "Not measured yet: `make performance` measures and writes this page, in a quarter of an hour.\n"
+        yield "Not measured yet: `make performance` measures and writes this page.\n"
     else:
         packages = facts.get("packages", {})
         versions = [f"{LIBRARIES[name]} {packages[name]}" for name in BOTH if name in packages]
