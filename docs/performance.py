@@ -40,7 +40,8 @@ from bench.workload.operations import PRODUCT
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
-BOTH = (NUMPY.name, TORCH.name)
+LIBRARIES = {library.name: library.label for library in (NUMPY, TORCH)}
+BOTH = tuple(LIBRARIES)
 LETTERS = {"hidden": "H", "batch": "B", "seq_len": "T"}
 # name in the page -> options; a folder each, of this name, with a run for each cell in it
 SIZES: dict[str, dict[str, Any]] = {
@@ -51,10 +52,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 GROWTH = {"hidden": (16, 64, 256, 1024), "batch": (1, 4, 16, 64, 256), "seq_len": (1, 3, 10, 30, 100)}
 FORMS = tuple(variant.name for variant in by_role("as_written", "fastest"))
-RUN_SHARE, GROWTH_SHARE = (
-    0.055,
-    0.02,
-)  # of the seconds in all, for each run; the rest is for starts and memory
+RUN_SHARE, GROWTH_SHARE = 0.055, 0.02  # of the seconds in all, for each run; the rest: starts and memory
 FLAT = 1.25  # a time at most so many times that of the smallest size has not grown
 # of a worker with a library: megabytes at most, after the import and in all
 MEMORY = """
@@ -80,7 +78,6 @@ for _ in range(5):
     bound.call()
 print(json.dumps([imported, peak_megabytes()]))
 """
-LIBRARIES = {NUMPY.name: "NumPy", TORCH.name: "PyTorch"}
 NOTES = """\
 Medians over blocks, and ratios with 95 % intervals. *Fastest* are the forms that were fastest in
 block 0, which is not counted. Two numbers in a column are NumPy's, then PyTorch's. The [lower
@@ -93,9 +90,7 @@ Slopes of log time over log size, of the fastest form at each size: the tutorial
 with one thread, where only this size changes. At 1, twice the size takes twice the time; at 0, the
 size costs nothing, as a call's time goes into asking for operations. Intervals are of 95 %, over
 blocks; *at the end* is between the two largest sizes."""
-MEMORY_NOTE = (
-    """Megabytes that a process with one form in place held at most, beyond its import and in all."""
-)
+MEMORY_NOTE = "Megabytes that a process with one form in place held at most, beyond its import and in all."
 
 
 def main() -> None:

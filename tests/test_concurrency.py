@@ -291,7 +291,7 @@ def test_one_arm_at_a_time_is_measured_at_every_level_in_an_order_drawn_anew(
     assert declared.levels == sizes
     assert declared.blocks == 9  # what verdicts on ten ratios need
     assert len(played.levels) == 9 * len(sizes) * 3
-    found = streamed.found
+    found = streamed.summary
     assert [(point.streams, point.workers) for point in found.points] == [s for s in sizes for _ in NAMES]
     orders = {tuple(played.levels[n : n + 3]) for n in range(0, len(played.levels), 3)}
     assert len({tuple(arm for _, arm, _ in order) for order in orders}) == 6
@@ -312,11 +312,11 @@ def test_the_answer_back_to_back_is_throughput_with_its_ratio_and_what_a_second_
         "2.50 times [2.50, 2.50] as long as NumPy; times as many as on one: 2.00 by NumPy, "
         "2.00 by PyTorch and 2.00 by the control, which computes nothing."
     )
-    ratios = {(r.what, r.streams, r.workers): r.verdict for r in streamed.found.ratios}
+    ratios = {(r.what, r.streams, r.workers): r.verdict for r in streamed.summary.ratios}
     assert len(ratios) == 10
     assert set(ratios.values()) == {"SLOWER"}
     quick = answer(tmp_path / "quick", quick=True)
-    assert {ratio.verdict for ratio in quick.found.ratios} == {"NONE"}
+    assert {ratio.verdict for ratio in quick.summary.ratios} == {"NONE"}
     assert "(no verdict)" in quick.sentence
     threads = answer(tmp_path / "threads", share="threads", blocks=1)
     assert threads.sentence.startswith("Steps a second of 16 streams on 2 threads: ")
@@ -326,7 +326,7 @@ def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(
     tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     streamed = answer(tmp_path / "a", **AT_A_RATE)
-    numpy, torch, control = streamed.found.served
+    numpy, torch, control = streamed.summary.served
     assert streamed.stream.declaration.blocks == 6
     for one, step_ns in ((numpy, 10_000), (torch, 25_000), (control, 25_000)):
         assert len(one.by_block) == 6
@@ -336,7 +336,7 @@ def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(
         assert one.least == min(one.by_block.values())
         assert one.allowed == pytest.approx(2e6 / step_ns / 1.035, rel=0.01)
     assert (numpy.machine, torch.machine, control.machine) == (True, True, False)
-    (ratio,) = streamed.found.ratios
+    (ratio,) = streamed.summary.ratios
     assert ratio.what == "served"
     assert ratio.verdict == "SLOWER"
     assert streamed.sentence == (
@@ -387,7 +387,7 @@ def test_terminal_page_json_and_notebook_tell_the_same(
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     tree = json.loads(streamed.to_json())
-    assert len(tree["rows"]) == len(streamed.found.points)
+    assert len(tree["rows"]) == len(streamed.summary.points)
     assert [row["arm"] for row in tree["served"]] == ([*NAMES[:2], None] if "rate" in options else [])
     assert set(tree["rows"][0]["quantiles"]) == {"p50", "p99"}
     assert main(["report", str(tmp_path / "a")]) == 0
@@ -413,10 +413,10 @@ def test_the_plot_has_a_curve_for_each_arm_and_for_the_control(
     tmp_path: Path, played: type[PlayedProcesses]
 ) -> None:
     titles = ["numpy-batched", "torch-autograd", "control"]
-    back_to_back = lines_of(answer(tmp_path / "a").found)
+    back_to_back = lines_of(answer(tmp_path / "a").summary)
     assert [*back_to_back] == titles
     assert back_to_back["numpy-batched"] == pytest.approx([95.2e3, 190.5e3, 190.5e3], rel=0.01)
-    rated = answer(tmp_path / "b", **AT_A_RATE).found
+    rated = answer(tmp_path / "b", **AT_A_RATE).summary
     assert lines_of(rated, narrow=True)["control"] == pytest.approx([25.9e3] * 3, rel=0.02)
     assert any([*line.get_ydata()] == [1e6, 1e6] for line in concurrency_plot(rated).axes[0].lines)
 

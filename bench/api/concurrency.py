@@ -1,6 +1,5 @@
 """Read how many streams are served at once, and by what."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +35,7 @@ def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[s
     if workers > (cpus := host.usable_cpus()):
         raise UserError(f"--workers {workers}: this machine has {cpus} usable processors")
     shape = case.shape
-    params = sum(math.prod(size) for size in find_cell(case.cell).shapes(shape, bias=case.bias).values())
+    params = find_cell(case.cell).n_params(shape, bias=case.bias)
     # in float64: a copy of the parameters with what is made of them, buffers, state and a step's arrays
     stream_bytes = 8 * (3 * params + shape.B * (2 * (shape.I + shape.O) + 16 * shape.H)) + OBJECTS_BYTES
     there = host.memory_bytes()

@@ -210,7 +210,7 @@ def choose_arms(args: StreamOptions, case: Case) -> tuple[list[Arm], list[str]]:
 def refuse_memory(case: Case, arms: int) -> None:
     """Raise UserError if the processes of all arms need more memory than this machine has."""
     shape, cell = case.shape, find_cell(case.cell)
-    params = sum(math.prod(size) for size in cell.shapes(shape, bias=case.bias).values())
+    params = cell.n_params(shape, bias=case.bias)
     # in float64: of each process the parameters three times, the samples, and a step's arrays
     numbers = 3 * params + shape.B * (3 * shape.T * (shape.I + shape.O) + 16 * shape.H)
     needed, there = 8 * numbers * (arms + 2), host.memory_bytes()

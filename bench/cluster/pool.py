@@ -41,7 +41,9 @@ class Pool:
     def __init__(self, client: Any, own: Sequence[str]) -> None:
         self._client, self._own = client, own
         self._descriptions: dict[str, Any] = {}  # by worker; an error in place of one
-        self._heard: dict[str, tuple[float, float]] = {}  # the same by the scheduler's clock and by ours
+        self._heard: dict[
+            str, tuple[float, float]
+        ] = {}  # when a worker was last heard: on the scheduler's clock, on ours
 
     def hosts(self) -> dict[str, PoolHost]:
         """Return the hosts that are there now, by id.

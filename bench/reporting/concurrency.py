@@ -26,23 +26,23 @@ NOTE = (
 )
 
 
-def headline(found: Concurrency) -> str:
+def headline(summary: Concurrency) -> str:
     """Return the answer in one sentence."""
-    told = _served(found) if found.served else _throughput(found)
+    told = _served(summary) if summary.served else _throughput(summary)
     return full_stop(wording.capital(told))
 
 
-def on_workers(found: Concurrency, n: int | None = None) -> str:
+def on_workers(summary: Concurrency, n: int | None = None) -> str:
     """Return "on 2 processes"."""
-    declared = found.stream.declaration
+    declared = summary.stream.declaration
     noun = {"processes": "process", "threads": "thread"}[declared.share]
     n = n or declared.workers
     return f"on {n} {noun if n == 1 else declared.share}"
 
 
-def _names(found: Concurrency) -> dict[Arm, str]:
+def _names(summary: Concurrency) -> dict[Arm, str]:
     """Return what the arms are called: by their library where it has one arm, else by their variant."""
-    arms = found.stream.declaration.arms
+    arms = summary.stream.declaration.arms
     used = [arm.library for arm in arms]
     return {
         arm: libraries.library(arm.library).label if used.count(arm.library) == 1 else arm.title
@@ -55,31 +55,31 @@ def number_served(one: Served) -> str:
     return f"{'at least ' * one.capped}{units.whole(one.least)}"
 
 
-def _served(found: Concurrency) -> str:
-    names, (*arms, control) = _names(found), found.served
+def _served(summary: Concurrency) -> str:
+    names, (*arms, control) = _names(summary), summary.served
     counts = [f"{number_served(one)} by {names[one.arm]}" for one in arms if one.arm]
     machine = [names[one.arm] for one in arms if one.arm and one.machine]
     limit = f"; the machine itself sets the limit of {wording.listing(machine)}" if machine else ""
     return (
-        f"streams that this machine serves at {frequency(found.stream.declaration.rate or 0)} "
-        f"{on_workers(found)}: {wording.listing(counts)}, with at most {units.percent(LATE)} of the steps "
+        f"streams that this machine serves at {frequency(summary.stream.declaration.rate or 0)} "
+        f"{on_workers(summary)}: {wording.listing(counts)}, with at most {units.percent(LATE)} of the steps "
         "late; a control as long as the slowest step, which computes nothing: "
         f"{number_served(control)}{limit}"
     )
 
 
-def _throughput(found: Concurrency) -> str:
+def _throughput(summary: Concurrency) -> str:
     """Return the steps a second of the most streams, and how many times as many they are as on one worker."""
-    names = _names(found)
-    size = max((point.streams, point.workers) for point in found.points)
-    points = {point.arm: point for point in found.points if (point.streams, point.workers) == size}
-    alone = {point.arm: point for point in found.points if (point.streams, point.workers) == (size[0], 1)}
+    names = _names(summary)
+    size = max((point.streams, point.workers) for point in summary.points)
+    points = {point.arm: point for point in summary.points if (point.streams, point.workers) == size}
+    alone = {point.arm: point for point in summary.points if (point.streams, point.workers) == (size[0], 1)}
     made = [f"{units.rate(1e9 / point.step.ns)} by {names[arm]}" for arm, point in points.items() if arm]
     clauses = [
-        f"steps a second of {wording.count(size[0], 'stream')} {on_workers(found, size[1])}: "
+        f"steps a second of {wording.count(size[0], 'stream')} {on_workers(summary, size[1])}: "
         f"{wording.listing(made)}"
     ]
-    for ratio in found.ratios:
+    for ratio in summary.ratios:
         if (ratio.what, ratio.streams, ratio.workers) == ("step", *size):
             times = (
                 f"{units.ratio(ratio.ratio or 1.0)} times {units.interval(ratio.low, ratio.high)}".rstrip()
@@ -98,10 +98,10 @@ def _throughput(found: Concurrency) -> str:
     return "; ".join(clauses)
 
 
-def tables(found: Concurrency) -> Iterator[TextTable]:
+def tables(summary: Concurrency) -> Iterator[TextTable]:
     """Yield the numbers at each level, how many streams are served, and the ratios."""
-    rated = bool(found.stream.declaration.rate)
-    qs = sorted({q for point in found.points for q in point.quantiles if q < 0.999})
+    rated = bool(summary.stream.declaration.rate)
+    qs = sorted({q for point in summary.points for q in point.quantiles if q < 0.999})
 
     def quantile(q: float, point: Point) -> Cell:
         return quantile_cell(point.quantiles.get(q))
@@ -109,37 +109,39 @@ def tables(found: Concurrency) -> Iterator[TextTable]:
     fields: Fields[Point] = {
         "Variant": lambda point: variant_cell(point.arm),
         "Streams": lambda point: Cell.of(point.streams, lambda n: units.whole(round(n))),
-        found.stream.declaration.share.capitalize(): lambda point: Cell.of(point.workers, "{:g}".format),
+        summary.stream.declaration.share.capitalize(): lambda point: Cell.of(point.workers, "{:g}".format),
         "Steps/s": lambda point: Cell.of(1e9 / point.step.ns, units.rate),
         **{label(q): partial(quantile, q) for q in qs},
     }
     late: Fields[Point] = {"Late": lambda point: share_cell(point.late)}
     title = "From when a step was due to its end" if rated else "Steps, and the time of one"
-    yield text_table(title, {**fields, **(late if rated else {})}, found.points, NOTE)
-    if found.served:
+    yield text_table(title, {**fields, **(late if rated else {})}, summary.points, NOTE)
+    if summary.served:
         served: Fields[Served] = {
             "Variant": lambda one: variant_cell(one.arm),
             "In every block": lambda one: Cell(number_served(one) + MACHINE * one.machine, "", one.least),
             "In a block": lambda one: f"{min(one.by_block.values()):g} to {max(one.by_block.values()):g}",
             "By its step alone": lambda one: Cell.of(one.allowed, units.number),
         }
-        caption = f"Streams served {on_workers(found)}"
-        yield text_table(caption, served, found.served)
-    if found.ratios:
+        caption = f"Streams served {on_workers(summary)}"
+        yield text_table(caption, served, summary.served)
+    if summary.ratios:
         ratios: Fields[Ratio] = {
             "Variant": lambda ratio: variant_cell(ratio.entry),
             "Ratio of": lambda ratio: ratio.what,
             "Streams": lambda ratio: Cell.of(ratio.streams, "{:g}".format),
-            found.stream.declaration.share.capitalize(): lambda ratio: Cell.of(ratio.workers, "{:g}".format),
+            summary.stream.declaration.share.capitalize(): lambda ratio: Cell.of(
+                ratio.workers, "{:g}".format
+            ),
             "Is": ratio_cell,
-            "Verdict": partial(verdict_cell, quick=not found.stream.declaration.verdicts),
+            "Verdict": partial(verdict_cell, quick=not summary.stream.declaration.verdicts),
         }
-        caption = f"Ratios to {found.ratios[0].baseline.title}: above 1 is slower, or serves fewer"
-        yield text_table(caption, ratios, found.ratios)
+        caption = f"Ratios to {summary.ratios[0].baseline.title}: above 1 is slower, or serves fewer"
+        yield text_table(caption, ratios, summary.ratios)
 
 
-def notes(found: Concurrency) -> Iterator[str]:
+def notes(summary: Concurrency) -> Iterator[str]:
     """Yield what must be known beside the tables: the control, why there is no verdict, what failed."""
     yield NOTE
-    yield from dict.fromkeys(f"{r.entry.title}: {full_stop(r.reason)}" for r in found.ratios if r.reason)
-    yield from troubles(found.stream)
+    yield from dict.fromkeys(f"{r.entry.title}: {full_stop(r.reason)}" for r in summary.ratios if r.reason)
+    yield from troubles(summary.stream)

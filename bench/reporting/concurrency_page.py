@@ -20,33 +20,35 @@ HOW = (
 )
 
 
-def concurrency_article(found: Concurrency, anchor: str = "", *, prefix: str = "") -> Article:
+def concurrency_article(summary: Concurrency, anchor: str = "", *, prefix: str = "") -> Article:
     """Return the article on many saved streams; ``prefix`` starts the names of its plots."""
-    stream, declared = found.stream, found.stream.declaration
+    stream, declared = summary.stream, summary.stream.declaration
     facts = {
         arm.library: [level.facts for level in stream.levels if level.arm == arm.id] for arm in declared.arms
     }
     levels = Section(
         id="streams",
         title="How many streams at once?",
-        drawings=(Drawing(f"{prefix}streams", _describe(found), partial(concurrency_plot, found), CAPTION),),
-        parts=under("streams", tables(found)),
+        drawings=(
+            Drawing(f"{prefix}streams", _describe(summary), partial(concurrency_plot, summary), CAPTION),
+        ),
+        parts=under("streams", tables(summary)),
     )
     hero = Hero(
-        headline(found),
+        headline(summary),
         "" if declared.verdicts else "no verdict",
         small=(wording.count(stream.blocks, "block"),),
-        facts=(("What was measured", f"{setting(declared)} Many streams {on_workers(found)}."),),
+        facts=(("What was measured", f"{setting(declared)} Many streams {on_workers(summary)}."),),
     )
     return article_on(stream, "Many streams at once", hero, (levels, *origin(stream, facts, HOW)), anchor)
 
 
-def _describe(found: Concurrency) -> str:
+def _describe(summary: Concurrency) -> str:
     """Return the numbers of the plot in words."""
     told = [
         f"{point.arm.title if point.arm else CONTROL} {point.streams} on {point.workers}: "
         f"{units.rate(1e9 / point.step.ns)} steps a second"
         + "".join(f", {label(q)} {units.duration(at.ns)}" for q, at in point.quantiles.items())
-        for point in found.points
+        for point in summary.points
     ]
     return f"Over the number of streams: {'; '.join(told)}."

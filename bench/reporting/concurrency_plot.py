@@ -19,15 +19,15 @@ RATED = 0.99  # the percentile that is drawn at a rate
 
 
 @plots.style()
-def concurrency_plot(found: Concurrency, *, narrow: bool = False) -> Figure:
+def concurrency_plot(summary: Concurrency, *, narrow: bool = False) -> Figure:
     """Draw a curve for each arm and the control: of all workers with dots, of fewer ones faint."""
-    declared = found.stream.declaration
+    declared = summary.stream.declaration
     figure = Figure(figsize=NARROW_INCHES if narrow else WIDE_INCHES, facecolor="white", layout="constrained")
     axes = figure.subplots()
     unit = f"{label(RATED)} from when a step was due to its end" if declared.rate else "steps a second"
     axes.set(xscale="log", yscale="log", xlabel="streams", ylabel=unit)
     curves: dict[tuple[Arm | None, int], list[Point]] = {}
-    for point in found.points:
+    for point in summary.points:
         most = point.workers == min(point.streams, declared.workers)
         curves.setdefault((point.arm, declared.workers if most else point.workers), []).append(point)
     for (arm, workers), points in curves.items():

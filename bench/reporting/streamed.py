@@ -166,40 +166,40 @@ class Streamed(StreamAnswer):
 class ManyStreamed(StreamAnswer):
     """Hold the answer of many streams."""
 
-    found: Concurrency
+    summary: Concurrency
     folder: Path
 
     @property
     def stream(self) -> Stream:
         """Return what was read from the file."""
-        return self.found.stream
+        return self.summary.stream
 
     @property
     def sentence(self) -> str:
         """Return the answer in one sentence."""
-        return concurrency.headline(self.found)
+        return concurrency.headline(self.summary)
 
     def tables(self) -> Iterator[TextTable]:
         """Yield the tables."""
-        return concurrency.tables(self.found)
+        return concurrency.tables(self.summary)
 
     def notes(self) -> Iterator[str]:
         """Yield what stands beside the tables."""
-        return concurrency.notes(self.found)
+        return concurrency.notes(self.summary)
 
     def article(self, anchor: str, *, prefix: str) -> Article:
         """Return the article for a page; ``prefix`` starts the names of its plots."""
         from bench.reporting.concurrency_page import concurrency_article  # matplotlib and jinja2
 
-        return concurrency_article(self.found, anchor, prefix=prefix)
+        return concurrency_article(self.summary, anchor, prefix=prefix)
 
     def results(self) -> dict[str, Any]:
         """Return how many streams on what, and the rows of all tables, ready for JSON."""
         return {
             **_row(self.stream.declaration, "streams", "workers", "share"),
-            "rows": [_row(point, *POINT) for point in self.found.points],
-            "served": [_row(served, *SERVED) for served in self.found.served],
-            "ratios": [_row(ratio, *RATIO) for ratio in self.found.ratios],
+            "rows": [_row(point, *POINT) for point in self.summary.points],
+            "served": [_row(served, *SERVED) for served in self.summary.served],
+            "ratios": [_row(ratio, *RATIO) for ratio in self.summary.ratios],
         }
 
 

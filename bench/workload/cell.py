@@ -76,6 +76,10 @@ class Cell:
             for name, letters in self.arrays(bias=bias).items()
         }
 
+    def n_params(self, shape: Shape, *, bias: bool) -> int:
+        """Return how many numbers all parameters hold."""
+        return sum(map(math.prod, self.shapes(shape, bias=bias).values()))
+
     def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
         """Return whether these are the cell's arrays and agree: each letter has the same size everywhere."""
         sizes: dict[str, int] = {}
@@ -105,7 +109,7 @@ class Cell:
 
     def bytes_needed(self, case: Case) -> int:
         """Return the minimum bytes a call reads and writes, each array once."""
-        s, n_params = case.shape, sum(map(math.prod, self.shapes(case.shape, bias=case.bias).values()))
+        s, n_params = case.shape, self.n_params(case.shape, bias=case.bias)
         n_elements = s.T * s.B * s.I + n_params + s.B * s.O  # x, parameters; y, or y_hat of a forward pass
         return ITEMSIZE[case.dtype] * (n_elements + (n_params if case.task != "forward" else 0))
 

@@ -59,7 +59,9 @@ def in_here(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, 137)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGKILL, 137)]
+)
 def test_a_verb_that_is_ended_leaves_no_process_and_no_folder(tmp_path, verb, number, code, monkeypatch):
     running = at_work(verb, tmp_path)
     os.kill(running.pid, number)
