@@ -1,5 +1,7 @@
 """Sequences of different lengths: the variants for them, their proof, and the options that ask for them."""
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -8,13 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bursts import burst
 from declared import declare
+from journals import example_environment
+from reports import around, facts_of
 
 from bench import proof
 from bench.machine.errors import UserError
+from bench.measure.budget import entries_of
 from bench.proof import Expected
 from bench.proof.cases import LENGTHS, agreement_cases
 from bench.proof.gradcheck import huber
+from bench.records.record import Decision, End, Entry
+from bench.records.run import make_run
+from bench.reporting import answer, packing
 from bench.workload import catalog, data
 from bench.workload.case import DTYPES, TASKS, Case, Shape
 from bench.workload.cell import CELLS, find_cell
@@ -149,9 +158,42 @@ def test_a_run_with_lengths_measures_the_variants_for_them_at_every_spread() -> 
     assert [(pair.kind, pair.entry) for pair in plan.pairs if names[0] in pair.entry] == [
         ("twin", f"{names[0]} | numpy-masked@cpu x1 twin"),
         ("as_written", f"{names[0]} | torch-packed@cpu x1"),
+        ("packed", f"{names[0]} | numpy-packed@cpu x1"),
+        ("packed", f"{names[0]} | torch-packed@cpu x1"),
     ]
     assert not plan.missing
     assert not [arm for arm in declare().arms if arm.variant in {variant.name for variant in catalog.LENGTHS}]
+
+
+def test_the_answer_says_at_which_spread_packed_sequences_turn_ahead() -> None:
+    spreads = (Lengths(1, 100), Lengths(100, 100), Lengths(50, 100))
+    plan = declare(lengths=spreads, seq_len=(100,), layout=("sequence",), task=("train_step",))
+    times = {"numpy-masked": 1.0, "numpy-packed": 0.5, "torch-masked": 2.0}
+    packed_by_torch = {1: 1.0, 50: 2.5, 100: 3.0}  # shortest length -> time
+
+    def factor(entry: Entry) -> float:
+        shortest = entry.case.shortest
+        return times.get(entry.arm.split("@")[0]) or packed_by_torch[shortest or 0]
+
+    bursts = [
+        burst(block, entry.id, [round(1e6 * math.exp(logs[block % len(logs)]))] * 3)
+        for block in range(11)
+        for entry in entries_of(plan.groups)
+        for logs in [around(factor(entry))]
+    ]
+    end = End("complete", "all blocks done", 9.0, "2026-01-02T03:05:42+00:00")
+    decision = Decision([], 1.0, 10, 10, [], [])
+    facts = facts_of(make_run([plan, example_environment(), decision, *bursts, end]))
+    numpy, torch = packing.sentences(facts)
+    assert re.fullmatch(
+        r"NumPy: faster at lengths 100:100 to 1:100, 2.00 times \[.*\] to 2.00 times \[.*\]", numpy
+    )
+    assert re.fullmatch(
+        r"PyTorch: slower at lengths 100:100 to 50:100, 1.50 times \[.*\] to 1.25 times \[.*\]; "
+        r"faster at lengths 1:100, 2.00 times \[.*\]",
+        torch,
+    )
+    assert f"{numpy}\n{torch}" in dict(answer.hero(facts).facts)[packing.LABEL]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ from bench.records.record import Arm, Burst, Entry, Worker, measured_as
 from bench.records.run import Run
 from bench.workload.catalog import BASELINE, VARIANTS, by_role
 
+OTHER_QUESTIONS = ("twin", "peer", "packed")  # kinds of pairs without a break-even
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cost:
@@ -185,7 +187,7 @@ def _pairs(run: Run) -> Iterator[tuple[PairKind, str, str]]:
     compiled_groups = [group for group in others if group.kind == "compiled"]
     for group in (main, *compiled_groups):
         ids = {entry.id for entry in group.entries}
-        declared = (pair for pair in run.pairs if pair.entry in ids and pair.kind not in ("twin", "peer"))
+        declared = (pair for pair in run.pairs if pair.entry in ids and pair.kind not in OTHER_QUESTIONS)
         yield from ((pair.kind, pair.entry, pair.baseline) for pair in declared)
     for group in compiled_groups:
         uncompiled = [entry for entry in group.entries if entry.baseline is None]

@@ -16,7 +16,7 @@ the ratio of the two is the noise floor. There are also:
 
 import dataclasses
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -176,7 +176,11 @@ def make_plan(
         budget_s=budget_s,
         arms=used_arms,
         groups=groups,
-        pairs=[*_headlines(groups, arms), *(_claim(rungs) if planner.claimed else [])],
+        pairs=[
+            *_headlines(groups, arms),
+            *_packed(groups, arms),
+            *(_claim(rungs) if planner.claimed else []),
+        ],
         missing=planner.missing,
         gates=dict(LIMITS),
         precision=None if asked.quick else PRECISION,
@@ -587,6 +591,19 @@ def _headlines(groups: Sequence[Group], arms: dict[str, Arm]) -> list[Pair]:
         for entry in group.entries
         if entry.baseline is not None and (pair_kind := kind(group, entry))
     ]
+
+
+def _packed(groups: Iterable[Group], arms: Mapping[str, Arm]) -> Iterator[Pair]:
+    """Pair packed sequences with masked ones of the same library, threads and device, in every table."""
+    for group in (group for group in groups if group.kind == "table"):
+        placed = {
+            (arm.spec, arm.device, arm.threads): entry.id
+            for entry in group.entries
+            if not (arm := arms[entry.arm]).twin
+        }
+        for (spec, device, threads), packed in placed.items():
+            if masked := placed.get((catalog.MASKED.get(spec, ""), device, threads)):
+                yield Pair("packed", packed, masked)
 
 
 def _claim(rungs: Iterable[Rung]) -> list[Pair]:

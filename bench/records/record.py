@@ -49,8 +49,9 @@ else:  # any facts of a machine or a library, if integers fit into 64 bits and t
 # other cells with the RNN of the same arm as baseline
 GroupKind = Literal["table", "ladder", "compiled", "dispatch", "cells"]
 # each library as usually written; each library's fastest form; compiled code; the tutorial's claim; A/A; a
-# cell and the RNN of the same arm; the fastest peer and a library's fastest form
-PairKind = Literal["as_written", "best", "compiled", "claim", "twin", "cell", "peer"]
+# cell and the RNN of the same arm; the fastest peer and a library's fastest form; packed and masked
+# sequences
+PairKind = Literal["as_written", "best", "compiled", "claim", "twin", "cell", "peer", "packed"]
 # state of an entry; "ok": the burst passed its proof
 Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
 # if verdicts need more time than the budget: use more time, refuse the run, or give no verdict

@@ -15,7 +15,7 @@ from bench.analysis.verdict import Comparison, Word, proposal
 from bench.machine import units, wording
 from bench.machine.busy import QUIET
 from bench.machine.wording import full_stop
-from bench.reporting import peers, words
+from bench.reporting import packing, peers, words
 from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.section import Hero, Pairs
 from bench.reporting.sections.cells import hero as cells_hero
@@ -87,6 +87,7 @@ def _of_libraries(facts: Facts, why: str, turns: str, right: str) -> Hero:
         ("What was asked for", _requested_lines(facts, requested)),
         ("What was measured", _setting(facts, main, requested)),
         ("Fastest forms", _fastest(facts, main, requested)),
+        (packing.LABEL, "\n".join(packing.sentences(facts))),
         ("On an accelerator", _accelerators(facts, main)),
         ("Why", why if words.is_decided(main) else ""),  # without a decision there is no cause
         ("What would change it", f"{_elsewhere(facts, main, requested)} {turns}"),

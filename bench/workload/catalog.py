@@ -213,6 +213,7 @@ LENGTHS = (
         "torch-layer on all steps, each h at its sequence's own last step",
         role="fastest", autograd=True, activations=("tanh", "relu"), lengths=(True,)),
 )
+MASKED = {"numpy-packed": "numpy-masked", "torch-packed": "torch-masked"}  # what packing replaces
 VARIANTS = (
     Variant("numpy-published", "numpy", _rnn("impl_numpy.contract:rnn_published", "numpy_published"),
         "the tutorial's recursion, per sample; its gradient is known to be wrong",
