@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.machine.child import ChildError
+from bench.machine.child import LIVING, ChildError
 from bench.machine.gates import Reading
 from bench.measure import block, budget, runner
 from bench.measure.block import WorkerProcess
@@ -137,6 +137,7 @@ class PlayedChild:
         stage.answered[self.life] = len(stage.asked)
         stage.started.append(self.life)
         stage.children.append(self)
+        LIVING.add(self)  # type: ignore[arg-type]
         self.pid = 1000 + len(stage.started)
 
     def receive(self, expected: Any) -> Ready | Refused:
@@ -172,8 +173,12 @@ class PlayedChild:
     def resume(self) -> None:
         pass
 
+    def terminate(self) -> None:
+        pass
+
     def stop(self) -> None:
         self.alive = False
+        LIVING.discard(self)  # type: ignore[arg-type]
 
 
 def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:

@@ -107,7 +107,7 @@ def test_what_the_starts_alone_would_exceed_is_refused_before_anything_is_proved
         run(plan(1.0))
     assert len(stage.started) == 2
     assert stage.of(Prove) == stage.of(Turn) == []
-    assert stage.ended == 1
+    assert stage.left == []
     assert stage.now_ns == 2 * READY_NS
 
 

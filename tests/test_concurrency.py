@@ -34,7 +34,7 @@ from bench.measure.stream_child import EXPECTED, INPUTS, Done, Job, Started, ser
 from bench.measure.turns import MOST_STEPS, take_turns
 from bench.records.stream import CONTROL, Histogram, Level, Pace, StreamFile, read_stream
 from bench.reporting.concurrency_plot import concurrency_plot
-from bench.reporting.streamed import ManyStreamed, load_streamed
+from bench.reporting.streamed import StreamAnswer, load_streamed
 from bench.workload.data import make
 
 TWO = ("numpy-batched", "torch-autograd")
@@ -273,9 +273,9 @@ def play(folder: Path, **options: Any) -> Path:
     return folder
 
 
-def answer(folder: Path, **options: Any) -> ManyStreamed:
+def answer(folder: Path, **options: Any) -> StreamAnswer:
     streamed = load_streamed(play(folder, **options))
-    assert isinstance(streamed, ManyStreamed)
+    assert isinstance(streamed.summary, Concurrency)
     return streamed
 
 
@@ -400,7 +400,7 @@ def test_terminal_page_json_and_notebook_tell_the_same(
     assert "numpy-batched 16 on 2: " in (picture["alt"] or "")
     assert "data:image/svg+xml;base64," in streamed._repr_html_()
     loaded = bench.load(tmp_path / "a")
-    assert isinstance(loaded, ManyStreamed)
+    assert isinstance(loaded.summary, Concurrency)
     assert loaded.sentence == streamed.sentence
 
 

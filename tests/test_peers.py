@@ -32,7 +32,7 @@ from bench.reporting import answer
 from bench.reporting.advice import make_advice
 from bench.reporting.facts import Facts
 from bench.reporting.machines import _question
-from bench.reporting.streamed import Streamed
+from bench.reporting.streamed import answer_one
 from bench.workload import catalog, data
 from bench.workload.case import Case, Shape, sine_case
 from bench.workload.catalog import Implementation, Variant
@@ -364,7 +364,7 @@ def test_a_stream_says_neither_in_a_sentence_of_its_own(
     }
     calls = {name: taking(ns) for name, ns in times.items()}
     tails = analyse(read_stream(write_stream(tmp_path / "stream", calls, quick=quick)))
-    assert Streamed(tails, tmp_path).sentence.endswith(f" {said}")
+    assert answer_one(tails).sentence.endswith(f" {said}")
     pairs = {(ratio.kind, ratio.entry.variant, ratio.baseline.variant) for ratio in tails.ratios}
     assert pairs == {
         ("best", "torch-inplace", "numpy-inplace"),
@@ -380,7 +380,7 @@ def test_a_stream_without_a_time_of_one_library_names_no_peer_as_its_answer(
     monkeypatch.setattr("streams.pairs_of", lambda arms, medians: [])  # as where PyTorch fails at first
     times = {"numpy-inplace": 4000, "fast-jit": 1000, CONTROL: 100}
     calls = {name: [float(ns)] * 3000 for name, ns in times.items()}
-    sentence = Streamed(analyse(read_stream(write_stream(tmp_path / "stream", calls))), tmp_path).sentence
+    sentence = answer_one(analyse(read_stream(write_stream(tmp_path / "stream", calls)))).sentence
     assert sentence.startswith("Back to back; NumPy takes 4.00 µs at the median")
     assert sentence.endswith(" fast-jit: not compared, as NumPy or PyTorch has no times.")
 

@@ -24,7 +24,7 @@ from bench.reporting import plots
 from bench.reporting.build import build_report
 from bench.reporting.stream_plot import tail_plot
 from bench.reporting.stream_tables import verdict_cell
-from bench.reporting.streamed import Streamed, load_streamed
+from bench.reporting.streamed import StreamAnswer, load_streamed
 
 ARMS = ("numpy-batched", "numpy-inplace", "torch-layer")
 HOSTILE = "ended: <script>alert(1)</script> | [x](y)"
@@ -161,7 +161,7 @@ def test_streams_stand_beside_runs_and_trainings(
 
 def test_a_notebook_shows_a_stream(folder: Path) -> None:
     streamed = bench.load(folder)
-    assert isinstance(streamed, Streamed)
+    assert isinstance(streamed, StreamAnswer)
     shown = streamed._repr_html_()
     assert "<p>At 1 kHz PyTorch misses 2" in shown
     assert "data:image/svg+xml;base64," in shown

@@ -63,7 +63,7 @@ from bench.records.stream import (
     merged,
     read_stream,
 )  # fmt: skip
-from bench.reporting.streamed import Streamed, load_streamed
+from bench.reporting.streamed import StreamAnswer, answer_one, load_streamed
 from bench.reporting.tail import headline
 from bench.workload.data import Batch, make
 
@@ -197,10 +197,10 @@ def spread(
     return calls
 
 
-def answer(folder: Path, *, control: Any = None, torch: Any = None, **options: Any) -> Streamed:
+def answer(folder: Path, *, control: Any = None, torch: Any = None, **options: Any) -> StreamAnswer:
     calls = {"numpy-batched": spread(8000), "torch-autograd": torch or spread(25_000)}
     calls |= {"control": control or spread(25_000, tail=1.01)}
-    return Streamed(analyse(read_stream(write_stream(folder, calls, **options))), folder)
+    return answer_one(analyse(read_stream(write_stream(folder, calls, **options))))
 
 
 IN_TIME = "At 1 kHz both are in time; NumPy takes 8.15 µs at the median"
@@ -219,16 +219,16 @@ def test_one_sentence_says_who_is_in_time_and_how_much_longer_the_other_takes(tm
 
 def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path) -> None:
     noisy = answer(tmp_path / "a", rate=1000.0, control=spread(25_000, tail=1.9))
-    median, p99 = noisy.tails.ratios
+    median, p99 = noisy.summary.ratios
     assert (median.verdict, median.machine) == ("SLOWER", False)
     assert (p99.verdict, p99.machine) == ("NONE", True)
     assert noisy.sentence == (
         f"{IN_TIME}, {SLOWER}; at p99 the tail may be the machine's, as the control shows."
     )
-    numpy, torch = noisy.tails.arms
+    numpy, torch = noisy.summary.arms
     assert numpy.times[0.99].machine
     assert torch.times[0.99].machine
-    assert not any(quantile.machine for quantile in noisy.tails.control.times.values())
+    assert not any(quantile.machine for quantile in noisy.summary.control.times.values())
     late = answer(
         tmp_path / "b",
         rate=1000.0,
@@ -237,12 +237,12 @@ def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path)
     )
     told = "both are in time but for delays that may be the machine's (at most 2 %, the control 1 %)"
     assert told in late.sentence
-    assert late.tails.arms[1].missed_by_machine
+    assert late.summary.arms[1].missed_by_machine
 
 
 def test_the_sentence_on_one_arm_tells_no_tail_of_the_machine_as_the_librarys(tmp_path: Path) -> None:
     calls = {"numpy-batched": spread(8000), "control": spread(8000, tail=1.9)}
-    alone = Streamed(analyse(read_stream(write_stream(tmp_path, calls))), tmp_path)
+    alone = answer_one(analyse(read_stream(write_stream(tmp_path, calls))))
     tail = "at p99 the tail may be the machine's, as the control shows."
     assert alone.sentence == f"Back to back; NumPy takes 8.15 µs at the median; {tail}"
 
@@ -273,17 +273,17 @@ def test_an_amount_is_explained_where_the_control_may_reach_half_of_it() -> None
 
 def test_equal_arms_are_equivalent_and_a_quick_stream_gives_no_verdict(tmp_path: Path) -> None:
     same = answer(tmp_path / "a", torch=spread(8000))
-    assert [ratio.verdict for ratio in same.tails.ratios] == ["EQUIVALENT"] * 2
-    assert [ratio.machine for ratio in same.tails.ratios] == [False, False]
+    assert [ratio.verdict for ratio in same.summary.ratios] == ["EQUIVALENT"] * 2
+    assert [ratio.machine for ratio in same.summary.ratios] == [False, False]
     for place in ("the median", "p99"):
         assert f"1.000 times [1.000, 1.000] as long at {place} (the same)" in same.sentence
     tails = answer(tmp_path / "tails", torch=spread(8000), control=spread(8000))
     assert tails.sentence.endswith("at p99 the tail may be the machine's, as the control shows.")
     quick = answer(tmp_path / "b", quick=True)
-    assert [ratio.verdict for ratio in quick.tails.ratios] == ["NONE"] * 2
+    assert [ratio.verdict for ratio in quick.summary.ratios] == ["NONE"] * 2
     few = answer(tmp_path / "c", blocks=6)
-    assert {ratio.verdict for ratio in few.tails.ratios} == {"UNRESOLVED"}
-    assert "a table of 2 needs 7 blocks" in few.tails.ratios[0].reason
+    assert {ratio.verdict for ratio in few.summary.ratios} == {"UNRESOLVED"}
+    assert "a table of 2 needs 7 blocks" in few.summary.ratios[0].reason
 
 
 def test_the_interval_of_a_ratio_of_p99_holds_the_true_one_in_95_of_100_streams() -> None:
@@ -446,7 +446,7 @@ def test_what_ends_it_keeps_the_blocks_that_are_whole(
     assert [len(bursts) for bursts in stream.bursts.values()] == [2, 2, 2]
     assert stream.end is not None
     assert (stream.end.status, stream.end.stopped_by) == ("interrupted", by)
-    assert Streamed(analyse(stream), tmp_path).stopped_by == by
+    assert answer_one(analyse(stream)).stopped_by == by
     played.turns, played.interrupt = [], 20  # in the first block
     with pytest.raises(error):
         carry_out(StreamOptions(variant=TWO, calls=40, out=str(tmp_path / "b")), say=list)
@@ -457,8 +457,8 @@ def test_an_arm_that_fails_is_told_and_the_others_go_on(tmp_path: Path, played: 
     stream = play(tmp_path / "a")
     assert [len(bursts) for bursts in stream.bursts.values()] == [3, 0, 3]
     assert [(failure.entry, failure.block) for failure in stream.failures] == [(NAMES[1], 1)]
-    streamed = Streamed(analyse(stream), tmp_path)
-    assert (streamed.status, streamed.disagrees, streamed.tails.ratios) == ("partial", True, ())
+    streamed = answer_one(analyse(stream))
+    assert (streamed.status, streamed.disagrees, streamed.summary.ratios) == ("partial", True, ())
     assert "torch-autograd@cpu x1 failed in block 1: after the last call: y_hat is off." in " ".join(
         str(streamed).split()
     )
@@ -639,9 +639,9 @@ def test_a_library_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.M
     declaration = declare(StreamOptions(calls=40), [], "2026-01-01T00:00:00+00:00")
     assert {arm.library for arm in declaration.arms} == {"numpy"}
     monkeypatch.undo()
-    stream = answer(tmp_path).tails.stream
+    stream = answer(tmp_path).summary.stream
     alone = replace(stream, declaration=structs.replace(stream.declaration, missing=declaration.missing))
-    assert "PyTorch is not installed." in str(Streamed(analyse(alone), tmp_path))
+    assert "PyTorch is not installed." in str(answer_one(analyse(alone)))
 
 
 def test_calls_too_short_for_the_clock_are_told(tmp_path: Path) -> None:

@@ -18,6 +18,15 @@ ALONE = ("workers", "share")  # options that need --streams
 OTHERS = ("calls", "threads")  # options of a single stream
 
 
+def bytes_of_arrays(case: Case, samples: int) -> int:
+    """Return what a variant holds: parameters and what is made of them, x and y of samples, a step's arrays.
+
+    In float64, whatever the case's dtype: the proof is.
+    """
+    shape, params = case.shape, find_cell(case.cell).n_params(case.shape, bias=case.bias)
+    return 8 * (3 * params + shape.B * (samples * (shape.I + shape.O) + 16 * shape.H))
+
+
 def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[str, Any]:
     """Return the fields of a declaration that are of many streams; none for a single one.
 
@@ -34,10 +43,7 @@ def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[s
     workers = args.workers or host.usable_cpus()
     if workers > (cpus := host.usable_cpus()):
         raise UserError(f"--workers {workers}: this machine has {cpus} usable processors")
-    shape = case.shape
-    params = find_cell(case.cell).n_params(shape, bias=case.bias)
-    # in float64: a copy of the parameters with what is made of them, buffers, state and a step's arrays
-    stream_bytes = 8 * (3 * params + shape.B * (2 * (shape.I + shape.O) + 16 * shape.H)) + OBJECTS_BYTES
+    stream_bytes = bytes_of_arrays(case, 2) + OBJECTS_BYTES  # with the buffers of x and y
     there = host.memory_bytes()
     most = MAX_STREAMS if there is None else there // 2 // (stream_bytes * len(arms))
     if streams[-1] > most:

@@ -13,7 +13,7 @@ import bench
 from bench.analysis.concurrency import ratios_of
 from bench.analysis.statistics import ALPHA, blocks_needed
 from bench.analysis.tail import PERCENTILES
-from bench.api.concurrency import many_streams
+from bench.api.concurrency import bytes_of_arrays, many_streams
 from bench.api.options import EXIT_CODES, StreamOptions
 from bench.api.run import write_report
 from bench.machine import audit, host, units
@@ -47,7 +47,6 @@ from bench.reporting.streamed import StreamAnswer, load_streamed
 from bench.reporting.trees import document, result_tree
 from bench.workload import catalog
 from bench.workload.case import STREAM, Case, Shape
-from bench.workload.cell import find_cell
 from bench.workload.options import as_words
 
 FAMILY = 2 * len(PERCENTILES)  # ratios of a library with NumPy: both pairs, every percentile
@@ -209,11 +208,8 @@ def choose_arms(args: StreamOptions, case: Case) -> tuple[list[Arm], list[str]]:
 
 def refuse_memory(case: Case, arms: int) -> None:
     """Raise UserError if the processes of all arms need more memory than this machine has."""
-    shape, cell = case.shape, find_cell(case.cell)
-    params = cell.n_params(shape, bias=case.bias)
-    # in float64: of each process the parameters three times, the samples, and a step's arrays
-    numbers = 3 * params + shape.B * (3 * shape.T * (shape.I + shape.O) + 16 * shape.H)
-    needed, there = 8 * numbers * (arms + 2), host.memory_bytes()
+    shape, there = case.shape, host.memory_bytes()
+    needed = bytes_of_arrays(case, 3 * shape.T) * (arms + 2)
     if there is not None and needed > there:
         raise UserError(
             f"--batch {shape.B}, --hidden {shape.H}: the processes would need about "

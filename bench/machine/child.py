@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ KILLED_S = 10.0  # a process in the middle of a system call may outlive KILL for
 DEADLINE_S = 120.0  # default for a reply
 LOOK_S = 0.25  # how often to check that a child lives: its descendants may keep the pipe open
 KILL_EXIT_CODES = (-int(getattr(signal, "SIGKILL", 9)), 137)  # a shell in between turns the first into 137
+LIVING: set["Child"] = set()  # all that this process has started and not yet stopped
 
 
 def refuse_windows() -> None:
@@ -104,8 +105,9 @@ class Child(contextlib.AbstractContextManager["Child"]):
                 assert self._process.stdin is not None
                 assert self._process.stdout is not None
                 self._messages, self._replies = self._process.stdin, self._process.stdout
+                LIVING.add(self)
         except BaseException:
-            if hasattr(self, "_messages"):  # the child runs; a held-back signal came
+            if self in LIVING:  # a held-back signal came
                 self.stop()
             else:
                 os.close(self._lifeline)
@@ -236,6 +238,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
         if self._printed.closed:
             return
         self._tail = self._last_bytes()
+        LIVING.discard(self)
         os.close(self._lifeline)
         for file in (self._messages, self._replies, self._printed):
             with contextlib.suppress(OSError):
@@ -313,6 +316,19 @@ def end_all(children: Collection[Child]) -> None:
             child.terminate()
         for child in children:
             child.stop()
+
+
+@contextlib.contextmanager
+def ending_children() -> Iterator[None]:
+    """End, after the block, all children that were started in it and live, whoever holds them, if anybody.
+
+    A signal may come between the start of a child and its assignment to a name.
+    """
+    before = LIVING.copy()
+    try:
+        yield
+    finally:
+        end_all(LIVING - before)
 
 
 def wait_for_any(children: Collection[Child]) -> list[Child]:

@@ -22,7 +22,6 @@ from bench.machine import clock, gates
 from bench.machine.child import Child, ChildError, end_all, wait_for_any
 from bench.machine.environ import without_person, worker_environment
 from bench.machine.host import usable_cpus
-from bench.machine.signals import signals_held_back
 from bench.measure import honesty
 from bench.measure.budget import Costs, Ledger
 from bench.measure.messages import (
@@ -184,7 +183,10 @@ class EntrySamples:
 
 
 class Blocks:
-    """Run the blocks of a plan; ``write`` appends a record, ``keep`` names variables to pass on."""
+    """Run the blocks of a plan, within ``ending_children``: the next blocks' workers may have started.
+
+    ``write`` appends a record, ``keep`` names variables to pass on.
+    """
 
     def __init__(
         self,
@@ -223,20 +225,16 @@ class Blocks:
         the start, the workers of the next blocks start at the same time. They sleep until their block begins.
         """
         self.progress.starting(number, last)
-        try:
-            as_planned = self._waiting and self._waiting[0].groups == groups_of(number)
-            if not as_planned or self._failures != self.ledger.failures.total():
-                self.close()
-                self._start(number, last, groups_of)
-            started()
-            block, began_s = self._waiting[0], time.perf_counter()
-            block.run(rounds)
-            block.end()
-            del self._waiting[0]
-            self._measure_s = time.perf_counter() - began_s
-        except BaseException:
-            self.close()
-            raise
+        as_planned = self._waiting and self._waiting[0].groups == groups_of(number)
+        if not as_planned or self._failures != self.ledger.failures.total():
+            self._close()
+            self._start(number, last, groups_of)
+        started()
+        block, began_s = self._waiting[0], time.perf_counter()
+        block.run(rounds)
+        block.end()
+        del self._waiting[0]
+        self._measure_s = time.perf_counter() - began_s
 
     def _start(self, number: int, last: int, groups_of: Callable[[int], list[Group]]) -> None:
         """Start the workers of a block, and of the next blocks if that takes no longer."""
@@ -261,7 +259,7 @@ class Blocks:
         """Predict the seconds of the next block from the last block."""
         return self._measure_s + (0.0 if self._waiting else self._start_s)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """End the workers of started blocks that will not be measured."""
         for block in self._waiting:
             block.end()
@@ -306,8 +304,7 @@ class _Block:
         compiled, keep = self._blocks.jobs.compiled, self._blocks.keep
         variables = worker_environment(arm.threads, keep=keep, compiled=compiled).variables
         arms = list(dict.fromkeys(entry.arm for entry in self._held[name]))
-        with signals_held_back():  # a signal at this point would leave a worker that nobody ends
-            self._processes[name] = process = WorkerProcess(self._number, name, arms, setup, variables)
+        self._processes[name] = process = WorkerProcess(self._number, name, arms, setup, variables)
         return process.child
 
     def await_ready(self, name: str) -> None:
@@ -554,8 +551,7 @@ class _Block:
     def _revive(self, name: str) -> None:
         """Replace a worker that has died."""
         self._processes[name].child.stop()
-        with signals_held_back():
-            self._processes[name].start()
+        self._processes[name].start()
         self.await_ready(name)
 
     def _worker_of(self, entry: Entry) -> str:

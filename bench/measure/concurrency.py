@@ -51,7 +51,6 @@ class Processes:
             getattr(child, method)()
 
     pause, resume = partialmethod(_all, "pause"), partialmethod(_all, "resume")
-    terminate = partialmethod(_all, "terminate")
 
     def stop(self) -> None:
         """End all; their grace periods overlap."""

@@ -130,8 +130,9 @@ def make_plan(
             too few blocks for the verdicts of a table.
     """
     planner = _Planner(asked, devices, cpus, exactly)
-    main_arms, side_arms = planner.choose_arms()
-    groups = [planner.table(case, side_arms if n else main_arms) for n, case in enumerate(planner.cases())]
+    cases = planner.cases()
+    main_arms, side_arms = planner.choose_arms(catalog.baseline_of(cases[0]))
+    groups = [planner.table(case, side_arms if n else main_arms) for n, case in enumerate(cases)]
     arms, rungs = planner.arms, list[Rung]()
     if asked.preset == "grid":
         groups = _fewer_twins(groups, arms.values())
@@ -208,7 +209,6 @@ class _Planner:
             asked.variant, cell=asked.cell, bias=asked.bias, activation=asked.activation
         )
         cell = find_cell(self.cell_settings["cell"])
-        self.baseline = catalog.LENGTHS[0].name if asked.lengths else cell.baseline
         settings = (self.cell_settings["activation"], asked.dtype, asked.split)
         other_sizes = asked.preset != "grid" and self.sizes != SIZES  # a grid may have any sizes
         # true if the work differs from the preset, whose claim and time budget then do not apply
@@ -311,7 +311,7 @@ class _Planner:
             groups.append(Group(name, entries, kind="cells"))
         return groups
 
-    def choose_arms(self) -> tuple[list[Arm], list[Arm]]:
+    def choose_arms(self, baseline: str) -> tuple[list[Arm], list[Arm]]:
         """Return the arms of the main case, and of the other cases, which have no all-thread arms."""
         if self._exactly and self._exactly.arms:
             return list(self._exactly.arms), list(self._exactly.arms)
@@ -324,14 +324,14 @@ class _Planner:
             raise UserError("--peers are measured on the CPU with one thread: give --threads 1 as well")
         if "cpu" in self.ids:
             for threads in asked.threads or (1,):
-                beside = (self.baseline, *variants)
-                peers = catalog.peers(beside) if asked.peers and threads == 1 else ()
-                self._add_arms((*variants, *peers), "cpu", threads)
+                specs = (baseline, *variants)
+                peers = catalog.peers(specs) if asked.peers and threads == 1 else ()
+                self._add_arms((*specs, *peers), "cpu", threads)
         for device in self.accelerators:
             kind = next(present.kind for present in self.devices.present if present.id == device)
             supported = [spec for spec in accelerated if kind in catalog.find(spec).devices]
             if supported or not self.arms:
-                self._add_arms(supported or accelerated, device, self.cpus)
+                self._add_arms((baseline, *(supported or accelerated)), device, self.cpus)
         side_arms = list(self.arms.values())
         if asked.quick or not self.standard or self.cpus == 1 or "cpu" not in self.ids:
             return side_arms, side_arms
@@ -343,15 +343,17 @@ class _Planner:
             for variant in variants_by_role
             if variant.role == "as_written" or variant.library == home
         ]
-        self._add_arms(variants if asked.preset == "full" else all_threads, "cpu", self.cpus, twin=False)
+        usual = variants if asked.preset == "full" else all_threads
+        self._add_arms((baseline, *usual), "cpu", self.cpus, twin=False)
         all_arms = list(self.arms.values())
         return all_arms, all_arms if asked.preset == "full" else side_arms
 
-    def _add_arms(self, specs: Iterable[str], device: str, threads: int, *, twin: bool = True) -> None:
-        """Add the baseline with this thread count, its A/A control if ``twin``, and the variants."""
-        self.arm(self.baseline, "cpu", threads)
+    def _add_arms(self, specs: Sequence[str], device: str, threads: int, *, twin: bool = True) -> None:
+        """Add variants; the first is the baseline, on the CPU, with its A/A control if ``twin``."""
+        baseline, *specs = specs
+        self.arm(baseline, "cpu", threads)
         if twin:
-            self.arm(self.baseline, "cpu", threads, twin=True)
+            self.arm(baseline, "cpu", threads, twin=True)
         for spec in specs:
             self.arm(spec, device, threads)
 

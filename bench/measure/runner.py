@@ -7,13 +7,13 @@ immediately.
 import math
 import time
 from collections.abc import Callable, Collection, Iterable
-from contextlib import closing
 from functools import partial
 from typing import Literal
 
 import numpy.random  # noqa: F401  (loaded at first use, it may lose a Ctrl-C; workers do without)
 from msgspec.structs import replace
 
+from bench.machine.child import ending_children
 from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.host import sleep_clock, slept, utc_now
@@ -136,7 +136,7 @@ class Runner:
         if not provable:
             return "no case can be proved"
         blocks = Blocks(self._plan, self._write, self._progress, jobs, self._ledger, keep=self._keep)
-        with closing(blocks):
+        with ending_children():
             decision = self._decision
             if decision is None:
                 for conditions in jobs.conditions():

@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 
 from bench import proof
-from bench.machine.child import Child, ChildError, end_all
+from bench.machine.child import Child, ChildError, ending_children
 from bench.machine.environ import without_person, worker_environment
 from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.host import utc_now
 from bench.machine.libraries import NUMPY, TORCH
-from bench.machine.signals import Terminated, signals_held_back
+from bench.machine.signals import Terminated
 from bench.machine.wording import count
 from bench.measure.call_times import group_for
 from bench.measure.messages import Refused
@@ -150,12 +150,9 @@ class Blocks:
 
     def run(self, block: int) -> None:
         """Measure a block, and write its records."""
-        self._records = []
-        try:
+        self._records, self._children = [], {}
+        with ending_children():
             self._measure(block)
-        finally:
-            end_all(self._children.values())
-            self._children = {}
         for record in self._records:
             self._write(record)
 
@@ -190,8 +187,7 @@ class Blocks:
         )  # fmt: skip
         environment = worker_environment(threads, compiled=str(self._folder / "compiled")).variables
         argument = msgspec.json.encode(job).decode()
-        with signals_held_back():  # a signal at this point would leave a child that nobody ends
-            self._children[name] = self._process(argument, environment)
+        self._children[name] = self._process(argument, environment)
         return self._reply(block, name, lambda child: child.receive(Started | Refused))
 
     def _process(self, argument: str, environment: Mapping[str, str]) -> Any:

@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 
 from bench import proof
-from bench.machine.child import DEADLINE_S, Child, ChildError, end_all, wait_for_any
+from bench.machine.child import DEADLINE_S, Child, ChildError, ending_children, wait_for_any
 from bench.machine.devices import Devices
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError, describe_error
 from bench.machine.files import scratch_folder
 from bench.machine.libraries import library
-from bench.machine.signals import OutOfTime, signals_held_back, time_limit
+from bench.machine.signals import OutOfTime, time_limit
 from bench.proof.cases import agreement_cases, reference_cases, worth_compiling
 from bench.proof.child import REFERENCE, Row, make_row
 from bench.proof.gradcheck import check_reference
@@ -215,17 +215,14 @@ def run_jobs(
     """
     waiting, running = list(jobs), list[Job]()
     rows: list[Row] = []
-    try:
+    with ending_children():
         while waiting or running:
             while waiting and len(running) < parallel:
-                with signals_held_back():  # a signal at this point would leave a child that nobody ends
-                    waiting[0].start()
-                    running.append(waiting.pop(0))
+                running.append(waiting.pop(0))
+                running[-1].start()
             wait_for_any([job.child for job in running])
             for job in running:
                 rows += job.advance()
             running = [job for job in running if job.left]
             progress(len(rows))
-    finally:
-        end_all([job.child for job in running])
     return rows

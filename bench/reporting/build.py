@@ -132,7 +132,7 @@ def write_report(
                 articles[path], new_images = training_article(result, folder, anchor, prefix=prefix)
                 images |= new_images
             elif isinstance(result, StreamAnswer):
-                articles[path] = result.article(anchor, prefix=prefix)
+                articles[path] = result.article(anchor, prefix)
             else:
                 articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
             images |= _write_plots(articles[path], folder / PLOTS, png)

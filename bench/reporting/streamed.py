@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -12,53 +11,43 @@ from typing import Any
 from rich.console import Console
 
 from bench.analysis.concurrency import Concurrency, analyse_many
-from bench.analysis.tail import Quantile, Ratio, Tail, Tails, analyse
+from bench.analysis.tail import Quantile, Tail, Tails, analyse
 from bench.records.record import Arm
 from bench.records.stream import CONTROL, Stream, read_stream
 from bench.reporting import concurrency, tail
 from bench.reporting.section import Article, TextTable
 from bench.reporting.stream_tables import label, printed
 
-JUDGED = ("kind", "ratio", "low", "high", "verdict", "reason", "machine")  # fields of a ratio
+SIDES = ("entry", "baseline")
+JUDGED = ("ratio", "low", "high", "verdict", "reason", "machine")
 # fields of a row of many streams; no arm is the control
 POINT = ("arm", "streams", "workers", "step", "quantiles", "late")
 SERVED = ("arm", "least", "capped", "allowed", "machine")
-RATIO = ("what", "streams", "workers", "entry", "baseline", *JUDGED[1:])
+RATIO = ("what", "streams", "workers", *SIDES, *JUDGED)
 WIDTH = 80  # of the tables
 FAILED = ("block", "entry", "status", "reason")  # fields of a failure
 
 
-class StreamAnswer(ABC):
+@dataclass(frozen=True, slots=True, repr=False)
+class StreamAnswer:
     """Hold the answer of one stream, or of many: its sentence, and everything as plain objects."""
 
-    __slots__ = ()
-    folder: Path
+    summary: Tails | Concurrency
+    sentence: str
+    tables: tuple[TextTable, ...]
+    notes: tuple[str, ...]  # beside the tables
+    results: dict[str, Any]  # the rows of all tables, ready for JSON
+    article: Callable[[str, str], Article]  # of an anchor on its page, and the prefix of its plots' names
 
     @property
-    @abstractmethod
     def stream(self) -> Stream:
         """Return what was read from the file."""
+        return self.summary.stream
 
     @property
-    @abstractmethod
-    def sentence(self) -> str:
-        """Return the answer in one sentence."""
-
-    @abstractmethod
-    def tables(self) -> Iterator[TextTable]:
-        """Yield the tables."""
-
-    @abstractmethod
-    def notes(self) -> Iterator[str]:
-        """Yield what stands beside the tables."""
-
-    @abstractmethod
-    def results(self) -> dict[str, Any]:
-        """Return the rows of all tables, ready for JSON."""
-
-    @abstractmethod
-    def article(self, anchor: str, *, prefix: str) -> Article:
-        """Return the article for a page; ``prefix`` starts the names of its plots."""
+    def folder(self) -> Path:
+        """Return where it is saved."""
+        return self.stream.path
 
     @property
     def status(self) -> str:
@@ -78,7 +67,7 @@ class StreamAnswer(ABC):
     @property
     def failures(self) -> list[dict[str, Any]]:
         """Return what failed, ready for JSON."""
-        return [{name: getattr(failure, name) for name in FAILED} for failure in self.stream.failures]
+        return [_row(failure, *FAILED) for failure in self.stream.failures]
 
     def as_dict(self) -> dict[str, Any]:
         """Return all results, ready for JSON: times in nanoseconds, all numbers finite."""
@@ -86,9 +75,9 @@ class StreamAnswer(ABC):
         return {
             "sentence": self.sentence,
             "status": self.status,
-            **{name: getattr(declared, name) for name in ("rate", "pace", "collector")},
+            **_row(declared, "rate", "pace", "collector"),
             "blocks": self.stream.blocks,
-            **self.results(),
+            **self.results,
             "failures": self.failures,
             "case": dataclasses.asdict(declared.case),
             "folder": str(self.folder),
@@ -97,16 +86,16 @@ class StreamAnswer(ABC):
     def show(self, console: Console) -> None:
         """Print the sentence, the tables, and what stands beside them."""
         console.print(f"{self.sentence}\n", markup=False, soft_wrap=not console.is_terminal)
-        for table in self.tables():
+        for table in self.tables:
             console.print(printed(table))
-        for line in self.notes():
+        for line in self.notes:
             console.print(line, markup=False, soft_wrap=not console.is_terminal)
 
     def _repr_html_(self) -> str:
         """Return the sentence, the plot and the tables, for a notebook."""
         from bench.reporting.stream import stream_cell  # matplotlib and jinja2
 
-        return stream_cell(self.article("", prefix=""))
+        return stream_cell(self.article("", ""))
 
     def to_json(self) -> str:
         """Return ``as_dict`` as JSON text."""
@@ -121,86 +110,40 @@ class StreamAnswer(ABC):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Streamed(StreamAnswer):
-    """Hold the answer of one stream."""
+def answer_one(tails: Tails) -> StreamAnswer:
+    """Return the answer of one stream."""
 
-    tails: Tails
-    folder: Path
-
-    @property
-    def stream(self) -> Stream:
-        """Return what was read from the file."""
-        return self.tails.stream
-
-    @property
-    def sentence(self) -> str:
-        """Return the answer in one sentence."""
-        return tail.headline(self.tails)
-
-    def tables(self) -> Iterator[TextTable]:
-        """Yield the tables."""
-        return tail.tables(self.tails)
-
-    def notes(self) -> Iterator[str]:
-        """Yield what stands beside the tables."""
-        return tail.notes(self.tails)
-
-    def article(self, anchor: str, *, prefix: str) -> Article:
-        """Return the article for a page; ``prefix`` starts the names of its plots."""
+    def article(anchor: str, prefix: str) -> Article:
         from bench.reporting.stream import stream_article  # matplotlib and jinja2
 
-        return stream_article(self.tails, anchor, prefix=prefix)
+        return stream_article(tails, anchor, prefix=prefix)
 
-    def results(self) -> dict[str, Any]:
-        """Return what is decided, and the rows of all tables, ready for JSON."""
-        tails = self.tails
-        return {
-            **{name: getattr(tails.decision, name) for name in ("calls", "group", "idle_ns")},
-            "rows": [_tail_row(each) for each in (*tails.arms, tails.control)],
-            "ratios": [_ratio_row(ratio) for ratio in tails.ratios],
-        }
+    results = {
+        **_row(tails.decision, "calls", "group", "idle_ns"),
+        "rows": [_tail_row(of_arm) for of_arm in (*tails.arms, tails.control)],
+        "ratios": [{"at": label(ratio.q), **_row(ratio, *SIDES, "kind", *JUDGED)} for ratio in tails.ratios],
+    }
+    tables, notes = tail.tables(tails), tail.notes(tails)
+    return StreamAnswer(tails, tail.headline(tails), tuple(tables), tuple(notes), results, article)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ManyStreamed(StreamAnswer):
-    """Hold the answer of many streams."""
+def answer_many(summary: Concurrency) -> StreamAnswer:
+    """Return the answer of many streams."""
 
-    summary: Concurrency
-    folder: Path
-
-    @property
-    def stream(self) -> Stream:
-        """Return what was read from the file."""
-        return self.summary.stream
-
-    @property
-    def sentence(self) -> str:
-        """Return the answer in one sentence."""
-        return concurrency.headline(self.summary)
-
-    def tables(self) -> Iterator[TextTable]:
-        """Yield the tables."""
-        return concurrency.tables(self.summary)
-
-    def notes(self) -> Iterator[str]:
-        """Yield what stands beside the tables."""
-        return concurrency.notes(self.summary)
-
-    def article(self, anchor: str, *, prefix: str) -> Article:
-        """Return the article for a page; ``prefix`` starts the names of its plots."""
+    def article(anchor: str, prefix: str) -> Article:
         from bench.reporting.concurrency_page import concurrency_article  # matplotlib and jinja2
 
-        return concurrency_article(self.summary, anchor, prefix=prefix)
+        return concurrency_article(summary, anchor, prefix=prefix)
 
-    def results(self) -> dict[str, Any]:
-        """Return how many streams on what, and the rows of all tables, ready for JSON."""
-        return {
-            **_row(self.stream.declaration, "streams", "workers", "share"),
-            "rows": [_row(point, *POINT) for point in self.summary.points],
-            "served": [_row(served, *SERVED) for served in self.summary.served],
-            "ratios": [_row(ratio, *RATIO) for ratio in self.summary.ratios],
-        }
+    results = {
+        **_row(summary.stream.declaration, "streams", "workers", "share"),
+        "rows": [_row(point, *POINT) for point in summary.points],
+        "served": [_row(served, *SERVED) for served in summary.served],
+        "ratios": [_row(ratio, *RATIO) for ratio in summary.ratios],
+    }
+    tables, notes = concurrency.tables(summary), concurrency.notes(summary)
+    sentence = concurrency.headline(summary)
+    return StreamAnswer(summary, sentence, tuple(tables), tuple(notes), results, article)
 
 
 def load_streamed(path: Path) -> StreamAnswer:
@@ -211,29 +154,22 @@ def load_streamed(path: Path) -> StreamAnswer:
     """
     stream = read_stream(path)
     if stream.declaration.streams:
-        return ManyStreamed(analyse_many(stream), stream.path)
-    return Streamed(analyse(stream), stream.path)
+        return answer_many(analyse_many(stream))
+    return answer_one(analyse(stream))
 
 
 def _tail_row(tail: Tail) -> dict[str, Any]:
     """Return what an arm, or the control, took, ready for JSON."""
-    both = (("times", tail.times), ("response", tail.response))
     return {
         "arm": tail.arm.id if tail.arm else CONTROL,
         "library": tail.arm.library if tail.arm else None,
-        **{name: {label(q): dataclasses.asdict(each) for q, each in found.items()} for name, found in both},
+        **_row(tail, "times", "response"),
         "longest_ns": tail.longest_ns(),
-        "missed": tail.missed,
-        "missed_by_machine": tail.missed_by_machine,
+        **_row(tail, "missed", "missed_by_machine"),
         "clock_cost_ns": [max(burst.clock_cost_ns) for burst in tail.bursts],
         "clock_step_ns": min(burst.clock_step_ns for burst in tail.bursts),
         **tail.causes,
     }
-
-
-def _ratio_row(ratio: Ratio) -> dict[str, Any]:
-    sides = {"at": label(ratio.q), "entry": ratio.entry.id, "baseline": ratio.baseline.id}
-    return sides | {name: getattr(ratio, name) for name in JUDGED}
 
 
 def _row(thing: object, *names: str) -> dict[str, Any]:

@@ -259,6 +259,20 @@ def test_a_ctrl_c_before_the_worker_is_started_is_raised_as_it_is(
     assert psutil.Process().num_fds() == before
 
 
+def test_a_ctrl_c_before_anybody_holds_the_worker_leaves_none_behind(start: Start) -> None:
+    before = start("time.sleep(1000)")
+    pids = []
+
+    def interrupted() -> Child:
+        pids.append(start("time.sleep(1000)").pid)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), child_module.ending_children():
+        interrupted()
+    assert wait_until_gone(pids[0], os.getpgid) == []
+    assert before.alive
+
+
 def test_what_a_worker_said_last_is_kept_and_no_more(start: Start) -> None:
     worker = start("sys.stderr.write('x' * 10_000_000 + 'the end'); sys.stderr.flush(); os._exit(3)")
     with pytest.raises(ChildError):
