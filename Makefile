@@ -5,7 +5,7 @@
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
 # make figures      measures the figures of README and docs/findings.md and writes them there: a quarter of an hour
-# make performance    measures docs/performance.md and writes it
+# make performance    measures docs/performance.md and writes it: half an hour
 # make docs         the pages of docs as a site, in build/site
 # make acceptance   what the project promises about its verdicts and its speed, measured: an hour; ACCEPTANCE=--long: many
 
