@@ -210,9 +210,8 @@ def test_a_factor_without_a_verdict_is_not_in_bold():
     assert emphasise("NumPy is 3.64 times faster") == "NumPy is <strong>3.64 times faster</strong>"
     for text in ("NumPy measured 3.64 times faster [3, 4].", "the two measured only 23.5 times apart"):
         assert emphasise(text) == text
-    assert "<code>rnnbench run --wait-quiet 10min</code>." in emphasise(
-        "So: rnnbench run --wait-quiet 10min."
-    )
+    for command in ("rnnbench run --wait-quiet 10min", "rnnbench run --resume FOLDER --blocks 31"):
+        assert f"<code>{command}</code>." in emphasise(f"So: {command}.")
 
 
 def test_our_own_time_is_read_before_the_walk_over_all_programs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ FACTOR = re.compile(
 )
 # commands that a reader can type: "`top`", "rnnbench run --preset grid", "rnnbench run --refine FOLDER"
 COMMAND = re.compile(
-    r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid|full|gru|lstm|\d+(?:s|m|min))\b)?)*)"
+    r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid|full|gru|lstm|\d+(?:s|m|min)?)\b)?)*)"
 )
 
 
