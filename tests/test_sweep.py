@@ -76,6 +76,9 @@ class PlayedPool:
         task[2] += 1
         return self.react(*task)
 
+    def wait(self, seconds: float) -> None:
+        pass
+
     def cancel(self, task: list[Any]) -> None:
         self.cancelled.append(task[:2])
 

@@ -20,13 +20,12 @@ from bench.measure.split import split
 from bench.records import journal, sweep
 from bench.records.folder import make_folder
 from bench.records.record import End, Facts, Plan
-from bench.records.sealed import MAX_RECORDS
 from bench.records.sweep import Host, Measured, Part, SavedSweep, Sweep, SweepFile, Unmeasured
 from bench.reporting.display import SweepProgress, sweep_progress
 from bench.workload.catalog import PEERS, by_name, listed
 from bench.workload.options import RunOptions
 
-LOOK_S = 0.25  # between two looks at the hosts
+LOOK_S = 2.0  # between two looks at the hosts, unless a part ends: a look takes time from what is timed
 AWAIT_S = 10.0  # for a lost host, with nothing else to do: a nanny starts a new worker within seconds
 
 
@@ -219,7 +218,7 @@ class Sharing:
                 or time.monotonic() - worked_s > AWAIT_S
             ):
                 return
-            time.sleep(LOOK_S)
+            self._pool.wait(LOOK_S)
 
     def _next(self, host: str) -> str | None:
         """Return the next part for a host, None if it has tried all that is left.
@@ -286,8 +285,7 @@ class Sharing:
         with scratch_folder("sweep") as scratch:
             file = scratch / journal.FILE_NAME
             file.write_bytes(data)
-            run = journal.load_run(file)
-            seal = journal.read_begin(file, MAX_RECORDS).seal.decode()
+            run, seal = journal.load_sealed_run(file)
         if run.end is None or run.end.status == "interrupted":
             raise UserError(f"it was cut off: {run.end.reason if run.end else 'its journal has no end'}")
         if run.plan != self._plans[part]:

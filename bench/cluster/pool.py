@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ class Pool:
 
     def __init__(self, client: Any, own: Sequence[str]) -> None:
         self._client, self._own = client, own
+        self._ended = threading.Event()  # set when a part ends
         self._descriptions: dict[str, Any] = {}  # by worker; an error in place of one
         self._heard: dict[
             str, tuple[float, float]
@@ -126,7 +128,13 @@ class Pool:
         """Start a part on a host; return the task. ``say`` is called, in a thread, for what the part says."""
         task = self._submit(host, part.measure, job)
         self._client.subscribe_topic(task.key, lambda event: say(event[1]))
+        task.add_done_callback(lambda task: self._ended.set())
         return task
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a part ends, but no longer than so many seconds."""
+        self._ended.wait(seconds)
+        self._ended.clear()
 
     def _submit(self, host: PoolHost, *call: Any) -> Any:
         workers = list(host.workers)

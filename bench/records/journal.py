@@ -54,9 +54,15 @@ def load_run(path: Path, seal: str | None = None) -> Run:
     Raises:
         UserError: the journal cannot be read, has another seal, or contradicts its own plan.
     """
-    run = make_run(*read_journal(path, seal))
+    return load_sealed_run(path, seal)[0]
+
+
+def load_sealed_run(path: Path, seal: str | None = None) -> tuple[Run, str]:
+    """Read a run as ``load_run`` does; return it with the seal of its last line."""
+    content = _read_whole(path, seal)
+    run = make_run(content.records, content.warnings)
     refuse_contradictions(path / FILE_NAME if path.is_dir() else path, of_run(run))
-    return run
+    return run, content.seal.decode()
 
 
 def read_begin(path: Path, lines: int) -> Content[AnyRecord]:
@@ -70,10 +76,15 @@ def read_journal(path: Path, seal: str | None = None) -> tuple[list[AnyRecord], 
     Raises:
         UserError: the file is missing, damaged, too large, without plan, or has another schema or seal.
     """
+    content = _read_whole(path, seal)
+    return content.records, content.warnings
+
+
+def _read_whole(path: Path, seal: str | None) -> Content[AnyRecord]:
     content = load_sealed(path, FORMAT, _SharingDecoder())
     if seal not in (None, content.seal.decode()):
         raise UserError(f"{path} has another journal than was measured; rnnbench report {path} shows it")
-    return content.records, content.warnings
+    return content
 
 
 class _SharingDecoder:
