@@ -6,7 +6,6 @@ The control's step is as long as that of the slowest arm. The machine sets an ar
 lacks at least half as large a share of what its step alone would allow (``explained`` of ``tail``).
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -21,15 +20,15 @@ from bench.analysis.tail import (
     excess,
     explained,
     no_whole_block,
+    over_blocks,
     shown,
 )
-from bench.analysis.verdict import DECIDED, Effect, judge, measured
+from bench.analysis.verdict import DECIDED, Effect, judge
 from bench.machine.libraries import NUMPY
 from bench.records.record import Arm
 from bench.records.stream import CONTROL, LATE, Declaration, Level, Stream
 
 What = Literal["step", "p99", "served"]  # wall time per step of all streams together, ...
-ByBlock = Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,11 @@ class Served:
     def least(self) -> int:
         """Return the number that is served in every block."""
         return min(self.by_block.values())
+
+    @property
+    def lacking(self) -> dict[int, float]:
+        """Return, by block, the share of what the step alone would allow that is not served."""
+        return {block: max(0.0, 1 - n / self.allowed) for block, n in self.by_block.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +119,13 @@ def analyse_many(stream: Stream) -> Concurrency:
         if declared.rate:
             # where one serves none in a block, no ratio says by how much
             longer = {
-                one.arm: {block: 1 / n for block, n in one.by_block.items() if one.least} for one in served
+                of_arm.arm: {block: 1 / n for block, n in of_arm.by_block.items() if of_arm.least}
+                for of_arm in served
             }
             ratio = Ratio(
                 what="served", streams=None, workers=declared.workers, entry=entry, baseline=baseline
             )
-            ratios += _ratio(ratio, longer[entry], longer[baseline], declared.verdicts)
+            ratios += over_blocks(ratio, longer[entry], longer[baseline], verdicts=declared.verdicts)
     judged = (
         replace(ratio, verdict="NONE", reason=BY_MACHINE)
         if ratio.machine and ratio.verdict in DECIDED
@@ -152,38 +157,34 @@ def _point(arm: Arm | None, levels: Sequence[Level], control: Sequence[Level]) -
 def _ratios(points: Sequence[Point], entry: Arm, baseline: Arm, verdicts: bool) -> Iterator[Ratio]:
     """Yield, back to back, the ratios of the time per step and of p99 at every level that has both."""
     at = {(point.arm, point.streams, point.workers): point for point in points}
-    for one in (point for point in points if point.arm is entry and not point.levels[0].response):
-        ratio = Ratio(what="step", streams=one.streams, workers=one.workers, entry=entry, baseline=baseline)
-        other, control = (at.get((arm, one.streams, one.workers)) for arm in (baseline, None))
+    for point in (point for point in points if point.arm is entry and not point.levels[0].response):
+        n, workers = point.streams, point.workers
+        other, control = (at.get((arm, n, workers)) for arm in (baseline, None))
         if other and control:
-            yield from _ratio(ratio, _steps(one.levels), _steps(other.levels), verdicts)
-            if 0.99 in one.quantiles and 0.99 in other.quantiles:
-                tails = by_block(one.levels, 0.99), by_block(other.levels, 0.99)
+            ratio = Ratio(what="step", streams=n, workers=workers, entry=entry, baseline=baseline)
+            yield from over_blocks(ratio, _steps(point.levels), _steps(other.levels), verdicts=verdicts)
+            if 0.99 in point.quantiles and 0.99 in other.quantiles:
+                tails = by_block(point.levels, 0.99), by_block(other.levels, 0.99)
                 machine = explained(distances(*tails), excess(control.levels, 0.99))
-                yield from _ratio(replace(ratio, what="p99", machine=machine), *tails, verdicts)
-
-
-def _ratio(ratio: Ratio, entry: ByBlock, baseline: ByBlock, verdicts: bool) -> Iterator[Ratio]:
-    """Yield the ratio over the blocks that have both, if there are any."""
-    if logs := [math.log(entry[block] / baseline[block]) for block in sorted(entry.keys() & baseline.keys())]:
-        reason = "" if verdicts else "a quick run gives no verdict"
-        yield measured(replace(ratio, reason=reason), logs, final=not verdicts)
+                ratio = replace(ratio, what="p99", machine=machine)
+                yield from over_blocks(ratio, *tails, verdicts=verdicts)
 
 
 def _served(stream: Stream, arms: Sequence[Arm]) -> tuple[Served, ...]:
     """Return how many streams each arm and the control served."""
     declared, served = stream.declaration, list[Served]()
     for arm in (*arms, None):
-        tried = [one for one in stream.levels if one.search and one.arm == (arm.id if arm else CONTROL)]
-        by_block = {one.block: 0 for one in tried}
-        for one in (one for one in tried if one.late <= LATE):
-            by_block[one.block] = max(by_block[one.block], one.streams)
-        step_ns = median(one.times.percentile(0.5) for one in tried)
+        name = arm.id if arm else CONTROL
+        tried = [level for level in stream.levels if level.search and level.arm == name]
+        by_block = {level.block: 0 for level in tried}
+        for level in (level for level in tried if level.late <= LATE):
+            by_block[level.block] = max(by_block[level.block], level.streams)
+        step_ns = median(level.times.percentile(0.5) for level in tried)
         allowed = declared.workers * (declared.period_ns or 0.0) / step_ns
         capped = min(by_block.values()) >= declared.most_streams
         served.append(Served(arm, by_block, allowed, capped))
-    lacking = [{block: max(0.0, 1 - n / one.allowed) for block, n in one.by_block.items()} for one in served]
-    machine = [
-        one.arm is not None and explained(of, lacking[-1]) for one, of in zip(served, lacking, strict=True)
-    ]
-    return tuple(replace(one, machine=of) for one, of in zip(served, machine, strict=True))
+    *of_arms, control = served
+    return (
+        *(replace(of_arm, machine=explained(of_arm.lacking, control.lacking)) for of_arm in of_arms),
+        control,
+    )

@@ -14,7 +14,7 @@ from functools import partial
 from statistics import median
 
 from bench.analysis.statistics import median_interval, rank_interval
-from bench.analysis.verdict import DECIDED, Effect, judge, measured
+from bench.analysis.verdict import DECIDED, QUICK, E, Effect, judge, measured
 from bench.machine.errors import Unfinished
 from bench.records.record import Arm, PairKind
 from bench.records.stream import CONTROL, Burst, Decision, Level, Stream
@@ -125,7 +125,7 @@ def analyse(stream: Stream) -> Tails:
     control = bursts[CONTROL]
     tail = partial(_tail, control=control, calls=decision.calls)
     arms = tuple(tail(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id])
-    by_arm = {each.arm: each for each in arms}
+    by_arm = {of_arm.arm: of_arm for of_arm in arms}
     return Tails(stream, decision, arms, tail(None, control), _ratios(stream, decision, by_arm))
 
 
@@ -144,9 +144,9 @@ def by_block(bursts: Sequence[Burst | Level], q: float, *, response: bool = Fals
     return {block: histogram.percentile(q) for block, histogram in histograms.items() if histogram}
 
 
-def distances(one: ByBlock, other: ByBlock) -> dict[int, float]:
+def distances(entry: ByBlock, baseline: ByBlock) -> dict[int, float]:
     """Return the differences of two percentiles in the blocks that have both."""
-    return {block: abs(one[block] - other[block]) for block in one.keys() & other.keys()}
+    return {block: abs(entry[block] - baseline[block]) for block in entry.keys() & baseline.keys()}
 
 
 def excess(bursts: Sequence[Burst | Level], q: float, *, response: bool = False) -> dict[int, float]:
@@ -154,17 +154,25 @@ def excess(bursts: Sequence[Burst | Level], q: float, *, response: bool = False)
     return distances(by_block(bursts, q, response=response), by_block(bursts, 0.5, response=response))
 
 
+def over_blocks(ratio: E, entry: ByBlock, baseline: ByBlock, *, verdicts: bool) -> list[E]:
+    """Return the ratio, measured over the blocks that have both sides; nothing where none has."""
+    logs = [math.log(entry[block] / baseline[block]) for block in sorted(entry.keys() & baseline.keys())]
+    if not verdicts:
+        ratio = replace(ratio, reason=QUICK)
+    return [measured(ratio, logs, final=not verdicts)] if logs else []
+
+
 def _tail(arm: Arm | None, bursts: Sequence[Burst], *, control: Sequence[Burst], calls: int) -> Tail:
     def quantiles(response: bool) -> dict[float, Quantile]:
-        found = {}
+        by_q = {}
         for q in shown(calls):
             if values := by_block(bursts, q, response=response):
                 interval = median_interval(list(values.values()))
                 of_both = (excess(side, q, response=response) for side in (bursts, control))
-                found[q] = Quantile(
+                by_q[q] = Quantile(
                     interval.estimate, *interval.limits, machine=bool(arm and q > 0.5 and explained(*of_both))
                 )
-        return found
+        return by_q
 
     def shares(of: Sequence[Burst]) -> dict[int, float]:
         return {burst.block: burst.missed / calls for burst in of if burst.response}
@@ -198,21 +206,11 @@ def _ratios(stream: Stream, decision: Decision, tails: Mapping[Arm | None, Tail]
     for pair in decision.pairs:
         for q in shown(decision.calls):
             entry, baseline = (by_block(stream.bursts[side], q) for side in (pair.entry, pair.baseline))
-            logs = [
-                math.log(entry[block] / baseline[block]) for block in sorted(entry.keys() & baseline.keys())
-            ]
-            if not logs:
-                continue
             machine = q > 0.5 and explained(distances(entry, baseline), excess(control, q))
             ratio = Ratio(
                 kind=pair.kind, q=q, entry=arms[pair.entry], baseline=arms[pair.baseline], machine=machine
             )
-            if stream.declaration.verdicts:
-                ratios.append(measured(ratio, logs))
-            else:
-                ratios.append(
-                    measured(replace(ratio, reason="a quick run gives no verdict"), logs, final=True)
-                )
+            ratios += over_blocks(ratio, entry, baseline, verdicts=stream.declaration.verdicts)
     return tuple(
         _of_machine(ratio, tails) if ratio.machine else ratio
         for of_peers in (False, True)

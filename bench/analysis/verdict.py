@@ -68,6 +68,7 @@ from bench.records.run import Run
 Kind = PairKind | Literal["row", "compiling", "loop"]
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 DECIDED: tuple[Word, ...] = ("FASTER", "SLOWER")
+QUICK = "a quick run gives no verdict"
 MAX_BIAS = math.log1p(0.05)  # a larger bias is a fault of the machine or the harness
 MEAN_INTERVALS = {1: "Student's", 2: "Welch's"}  # number of samples -> name of the mean's interval
 LOOK_TEXTS = {FIRST_LOOK: " of a first look", SECOND_LOOK: " of a second look"}
@@ -258,7 +259,7 @@ def compare(
     if len(logs) > 1 and round_scatters:
         comparison = replace(comparison, process_scatter=scatter(logs), round_scatter=median(round_scatters))
     if not run.plan.verdicts:
-        return measured(replace(comparison, reason="a quick run gives no verdict"), logs, final=True)
+        return measured(replace(comparison, reason=QUICK), logs, final=True)
     comparison = measured(comparison, logs)
     if comparison.p is None:
         return comparison

@@ -87,7 +87,7 @@ class ManyStreams(Blocks):
         """Start the workers of all arms, measure every level, and search for the number served."""
         declared = self._declaration
         started = {name: self._start(block, name) for name in self._shuffled([*self.alive, CONTROL])}
-        medians = {name: max(one.median_ns for one in started[name]) for name in self.alive}
+        medians = {name: max(reply.median_ns for reply in started[name]) for name in self.alive}
         if not medians:
             return
         if block == 1:
@@ -144,11 +144,12 @@ class ManyStreams(Blocks):
         replies: list[Served] | None = self._ask(block, name, wanted, Served)
         if not replies:
             return None
-        seconds = (max(one.ended_ns for one in replies) - min(one.began_ns for one in replies)) * 1e-9
-        responses = [one.response for one in replies if one.response]
+        length_ns = max(served.ended_ns for served in replies) - min(served.began_ns for served in replies)
+        responses = [served.response for served in replies if served.response]
         level = Level(
-            block, name, n, workers, search, seconds, merged(one.times for one in replies),
-            merged(responses) if responses else None, sum(one.missed for one in replies), replies[0].facts,
+            block, name, n, workers, search, length_ns * 1e-9, merged(served.times for served in replies),
+            merged(responses) if responses else None, sum(served.missed for served in replies),
+            replies[0].facts,
         )  # fmt: skip
         self._records.append(level)
         return level

@@ -265,11 +265,11 @@ def read_stream(path: Path) -> Stream:
         next((record for record in records if isinstance(record, End)), None),
         [record for record in records if isinstance(record, Level)],
     )
-    found = [record for record in records if isinstance(record, Burst)]
-    refuse_contradictions(path, _contradictions(stream, found))
+    all_bursts = [record for record in records if isinstance(record, Burst)]
+    refuse_contradictions(path, _contradictions(stream, all_bursts))
     for own in declaration.libraries:
         own.introduce()
-    for burst in found:
+    for burst in all_bursts:
         bursts[burst.arm].append(burst)
     for of_arm in bursts.values():
         of_arm.sort(key=lambda burst: burst.block)
@@ -311,14 +311,14 @@ def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
 
 
 def _is_whole(histogram: Histogram) -> bool:
-    ascending = all(one < other for one, other in pairwise(histogram.bins))
+    ascending = all(low < high for low, high in pairwise(histogram.bins))
     return ascending and len(histogram.bins) == len(histogram.counts)
 
 
 def _contradictory_levels(stream: Stream) -> Iterator[str]:
     """Yield what contradicts itself in the levels of many streams."""
     declared, levels = stream.declaration, stream.levels
-    if len({(one.arm, one.block, one.streams, one.workers, one.search) for one in levels}) < len(levels):
+    if len({(at.arm, at.block, at.streams, at.workers, at.search) for at in levels}) < len(levels):
         yield "one level of an arm twice in a block"
     for level in levels:
         if (

@@ -28,8 +28,7 @@ NOTE = (
 
 def headline(summary: Concurrency) -> str:
     """Return the answer in one sentence."""
-    told = _served(summary) if summary.served else _throughput(summary)
-    return full_stop(wording.capital(told))
+    return full_stop(wording.capital(_served(summary) if summary.served else _throughput(summary)))
 
 
 def on_workers(summary: Concurrency, n: int | None = None) -> str:
@@ -50,15 +49,15 @@ def _names(summary: Concurrency) -> dict[Arm, str]:
     }
 
 
-def number_served(one: Served) -> str:
+def number_served(served: Served) -> str:
     """Return the number in every block; where the search ended before its limit, "at least"."""
-    return f"{'at least ' * one.capped}{units.whole(one.least)}"
+    return f"{'at least ' * served.capped}{units.whole(served.least)}"
 
 
 def _served(summary: Concurrency) -> str:
     names, (*arms, control) = _names(summary), summary.served
-    counts = [f"{number_served(one)} by {names[one.arm]}" for one in arms if one.arm]
-    machine = [names[one.arm] for one in arms if one.arm and one.machine]
+    counts = [f"{number_served(served)} by {names[served.arm]}" for served in arms if served.arm]
+    machine = [names[served.arm] for served in arms if served.arm and served.machine]
     limit = f"; the machine itself sets the limit of {wording.listing(machine)}" if machine else ""
     return (
         f"streams that this machine serves at {frequency(summary.stream.declaration.rate or 0)} "
@@ -74,10 +73,10 @@ def _throughput(summary: Concurrency) -> str:
     size = max((point.streams, point.workers) for point in summary.points)
     points = {point.arm: point for point in summary.points if (point.streams, point.workers) == size}
     alone = {point.arm: point for point in summary.points if (point.streams, point.workers) == (size[0], 1)}
-    made = [f"{units.rate(1e9 / point.step.ns)} by {names[arm]}" for arm, point in points.items() if arm]
+    rates = [f"{units.rate(1e9 / point.step.ns)} by {names[arm]}" for arm, point in points.items() if arm]
     clauses = [
         f"steps a second of {wording.count(size[0], 'stream')} {on_workers(summary, size[1])}: "
-        f"{wording.listing(made)}"
+        f"{wording.listing(rates)}"
     ]
     for ratio in summary.ratios:
         if (ratio.what, ratio.streams, ratio.workers) == ("step", *size):
@@ -117,14 +116,15 @@ def tables(summary: Concurrency) -> Iterator[TextTable]:
     title = "From when a step was due to its end" if rated else "Steps, and the time of one"
     yield text_table(title, {**fields, **(late if rated else {})}, summary.points, NOTE)
     if summary.served:
-        served: Fields[Served] = {
-            "Variant": lambda one: variant_cell(one.arm),
-            "In every block": lambda one: Cell(number_served(one) + MACHINE * one.machine, "", one.least),
-            "In a block": lambda one: f"{min(one.by_block.values()):g} to {max(one.by_block.values()):g}",
-            "By its step alone": lambda one: Cell.of(one.allowed, units.number),
+        of_search: Fields[Served] = {
+            "Variant": lambda served: variant_cell(served.arm),
+            "In every block": lambda served: Cell(
+                number_served(served) + MACHINE * served.machine, "", served.least
+            ),
+            "In a block": lambda served: f"{served.least:g} to {max(served.by_block.values()):g}",
+            "By its step alone": lambda served: Cell.of(served.allowed, units.number),
         }
-        caption = f"Streams served {on_workers(summary)}"
-        yield text_table(caption, served, summary.served)
+        yield text_table(f"Streams served {on_workers(summary)}", of_search, summary.served)
     if summary.ratios:
         ratios: Fields[Ratio] = {
             "Variant": lambda ratio: variant_cell(ratio.entry),

@@ -45,10 +45,10 @@ def concurrency_article(summary: Concurrency, anchor: str = "", *, prefix: str =
 
 def _describe(summary: Concurrency) -> str:
     """Return the numbers of the plot in words."""
-    told = [
+    points = [
         f"{point.arm.title if point.arm else CONTROL} {point.streams} on {point.workers}: "
         f"{units.rate(1e9 / point.step.ns)} steps a second"
         + "".join(f", {label(q)} {units.duration(at.ns)}" for q, at in point.quantiles.items())
         for point in summary.points
     ]
-    return f"Over the number of streams: {'; '.join(told)}."
+    return f"Over the number of streams: {'; '.join(points)}."

@@ -79,21 +79,23 @@ def article_on(stream: Stream, kind: str, hero: Hero, sections: tuple[Section, .
     )
 
 
-def under(anchor: str, found: Iterable[TextTable]) -> tuple[Section, ...]:
+def under(anchor: str, tables: Iterable[TextTable]) -> tuple[Section, ...]:
     """Return a subsection for each table."""
-    return tuple(Section(f"{anchor}-{n}", table.caption, tables=(table,)) for n, table in enumerate(found, 1))
+    return tuple(
+        Section(f"{anchor}-{n}", table.caption, tables=(table,)) for n, table in enumerate(tables, 1)
+    )
 
 
 def stream_cell(article: Article) -> str:
     """Return the sentence, the plot and the tables of an article as HTML, for a notebook's cell."""
     first = article.sections[0]
-    told = render_cell((article.hero.title, *article.banners), [one.tables[0] for one in first.parts])
+    text = render_cell((article.hero.title, *article.banners), [part.tables[0] for part in first.parts])
     images = (
-        (escape(one.alt), data_uri(plots.draw(one.draw())["svg"], "image/svg+xml"))
-        for one in first.drawings
-        if isinstance(one, Drawing)
+        (escape(drawing.alt), data_uri(plots.draw(drawing.draw())["svg"], "image/svg+xml"))
+        for drawing in first.drawings
+        if isinstance(drawing, Drawing)
     )
-    return told + "".join(f'<img alt="{alt}" src="{uri}">' for alt, uri in images)
+    return text + "".join(f'<img alt="{alt}" src="{uri}">' for alt, uri in images)
 
 
 def _sections(tails: Tails, prefix: str) -> Iterator[Section]:
@@ -174,13 +176,13 @@ def _explained(tails: Tails) -> str:
     if not (places := [q for q in shown(tails.decision.calls) if q > 0.5]):
         return ""
 
-    def told(response: bool) -> str:
-        quantiles = [tail.response if response else tail.times for tail in tails.arms]
-        counts = {q: sum(found[q].machine for found in quantiles) for q in places}
-        return wording.listing([f"{n} of {len(quantiles)} at {label(q)}" for q, n in counts.items()])
+    def counted(response: bool) -> str:
+        arms = [tail.response if response else tail.times for tail in tails.arms]
+        counts = {q: sum(quantiles[q].machine for quantiles in arms) for q in places}
+        return wording.listing([f"{n} of {len(arms)} at {label(q)}" for q, n in counts.items()])
 
-    responses = f"; from when a sample was due, {told(True)}" if tails.control.response else ""
-    return f"The control, which computes nothing, explains those of {told(False)}{responses}."
+    responses = f"; from when a sample was due, {counted(True)}" if tails.control.response else ""
+    return f"The control, which computes nothing, explains those of {counted(False)}{responses}."
 
 
 def setting(declared: Declaration) -> str:
@@ -201,6 +203,6 @@ def _describe(tails: Tails) -> str:
     """Return the numbers of the plot in words."""
     arms = []
     for tail in (*tails.arms, tails.control):
-        places = {label(q): found.ns for q, found in tail.times.items()} | {"longest": tail.longest_ns()}
+        places = {label(q): at.ns for q, at in tail.times.items()} | {"longest": tail.longest_ns()}
         arms.append(f"{tail.title} {', '.join(f'{at} {units.duration(ns)}' for at, ns in places.items())}")
     return f"Share of calls that took longer than a time, on logarithmic axes: {'; '.join(arms)}."

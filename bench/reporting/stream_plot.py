@@ -106,11 +106,11 @@ def _panel(axes: Axes, curves: Sequence[Curve], period_ns: float | None) -> None
         colour = curve.look["color"]
         axes.plot(curve.times, curve.shares, **curve.look, drawstyle="steps-post", linewidth=1.5, zorder=4)
         axes.plot(curve.times[-1], curve.shares[-1], "x", color=colour, markersize=6, zorder=5)
-        for q, found in curve.quantiles.items():
-            if found.low and found.high:
-                axes.plot([found.low, found.high], [1 - q] * 2, **plots.band(colour, 5, 0.35))
-            dot = plots.DOT | {"markersize": 4.5, "markerfacecolor": "white" if found.machine else colour}
-            axes.plot(found.ns, 1 - q, color=colour, **dot)
+        for q, quantile in curve.quantiles.items():
+            if quantile.low and quantile.high:
+                axes.plot([quantile.low, quantile.high], [1 - q] * 2, **plots.band(colour, 5, 0.35))
+            dot = plots.DOT | {"markersize": 4.5, "markerfacecolor": "white" if quantile.machine else colour}
+            axes.plot(quantile.ns, 1 - q, color=colour, **dot)
     if period_ns is not None:
         text, where = f"deadline {plots.tick(period_ns)}{'' if near else ' →'}", near or axes.get_xlim()[1]
         axes.text(where, 1.35, text, ha="right", va="bottom", color=SOFT, fontsize=SMALL)

@@ -64,13 +64,13 @@ def _of_peers(tails: Tails) -> str:
         if ratio.kind == "peer":
             by_q.setdefault(ratio.q, []).append(ratio)
     if not by_q:
-        asked = [tail.arm.variant for tail in tails.arms if tail.arm and tail.arm.peer]
-        return f"{wording.listing(asked)}: not compared, as NumPy or PyTorch has no times." if asked else ""
-    names = {ratio.entry.variant for found in by_q.values() for ratio in found}
+        peers = [tail.arm.variant for tail in tails.arms if tail.arm and tail.arm.peer]
+        return f"{wording.listing(peers)}: not compared, as NumPy or PyTorch has no times." if peers else ""
+    names = {ratio.entry.variant for ratios in by_q.values() for ratio in ratios}
     ahead = [
-        f"{units.ratio(min(1 / (ratio.ratio or 1) for ratio in found))} times at {_place(q)}"
-        for q, found in by_q.items()
-        if len(found) > 1 and all(ratio.verdict == "FASTER" for ratio in found)
+        f"{units.ratio(min(1 / (ratio.ratio or 1) for ratio in ratios))} times at {_place(q)}"
+        for q, ratios in by_q.items()
+        if len(ratios) > 1 and all(ratio.verdict == "FASTER" for ratio in ratios)
     ]
     if ahead:
         return f"Neither: {wording.listing([*names])} is faster than both, {wording.listing(ahead)}."
@@ -81,17 +81,17 @@ def _of_libraries(tails: Tails) -> str:
     """Return the answer in one sentence, which names no library where the control explains the difference."""
     ratios, by_arm = best(tails), {tail.arm: tail for tail in tails.arms}
     sides = [by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)] if ratios else tails.arms
-    told = sorted(sides, key=_peers_last)[: 2 if ratios else 1]
+    sides_named = sorted(sides, key=_peers_last)[: 2 if ratios else 1]
     by_machine = [ratio.q for ratio in ratios if ratio.machine]
     if not ratios:
-        by_machine = [q for q, found in told[0].times.items() if found.machine]
-    named = [(_place(q), found) for q, found in told[0].times.items() if q not in by_machine]
-    takes = wording.listing([f"{units.duration(found.ns)} at {place}" for place, found in named])
+        by_machine = [q for q, quantile in sides_named[0].times.items() if quantile.machine]
+    named = [(_place(q), quantile) for q, quantile in sides_named[0].times.items() if q not in by_machine]
+    takes = wording.listing([f"{units.duration(quantile.ns)} at {place}" for place, quantile in named])
     if ratios:
-        swapped = told[0].arm == ratios[0].entry
+        swapped = sides_named[0].arm == ratios[0].entry
         others = [_times(ratio, swapped) for ratio in ratios if not ratio.machine]
-        takes += f", {_name(told[1])} {wording.listing(others)}"
-    clauses = [_in_time(told, tails), f"{_name(told[0])} takes {takes}{of_group(tails)}"]
+        takes += f", {_name(sides_named[1])} {wording.listing(others)}"
+    clauses = [_in_time(sides_named, tails), f"{_name(sides_named[0])} takes {takes}{of_group(tails)}"]
     if by_machine:
         where = wording.listing([_place(q) for q in by_machine])
         clauses.append(f"at {where} the tail may be the machine's, as the control shows")
@@ -121,20 +121,20 @@ def _times(ratio: Ratio, swapped: bool) -> str:
     return f"{times} as long at {_place(ratio.q)}{UNDECIDED.get(ratio.verdict, '')}"
 
 
-def _in_time(told: list[Tail], tails: Tails) -> str:
+def _in_time(sides: list[Tail], tails: Tails) -> str:
     """Return whether the arms meet their deadlines; back to back there are none."""
     rate = tails.stream.declaration.rate
     if rate is None:
         return "back to back"
-    late = [tail for tail in told if tail.missed and not tail.missed_by_machine]
+    late = [tail for tail in sides if tail.missed and not tail.missed_by_machine]
     where = f"at {frequency(rate)}"
     if late:
         misses = [f"{_name(tail)} misses {units.percent(tail.missed or 0.0)}" for tail in late]
         return f"{where} {wording.listing(misses)} of the deadlines"
-    subject = "both are" if len(told) > 1 else f"{_name(told[0])} is"
-    if not any(tail.missed for tail in told):
+    subject = "both are" if len(sides) > 1 else f"{_name(sides[0])} is"
+    if not any(tail.missed for tail in sides):
         return f"{where} {subject} in time"
-    most = units.percent(max(tail.missed or 0.0 for tail in told))
+    most = units.percent(max(tail.missed or 0.0 for tail in sides))
     control = f"at most {most}, the control {units.percent(tails.control.missed or 0.0)}"
     return f"{where} {subject} in time but for delays that may be the machine's ({control})"
 
@@ -217,16 +217,16 @@ def troubles(stream: Stream) -> Iterator[str]:
 
 def causes(tail: Tail) -> str:
     """Return the known causes of slow calls in words."""
-    found = {name: int(value) for name, value in tail.causes.items()}
+    known = {name: int(value) for name, value in tail.causes.items()}
     collections = (
-        f"{wording.count(found['collections'], 'garbage collection')} of "
-        f"{units.duration(found['collecting_ns'])} in all, within {found['collected']} of the "
-        f"{found['slowest']} slowest calls"
+        f"{wording.count(known['collections'], 'garbage collection')} of "
+        f"{units.duration(known['collecting_ns'])} in all, within {known['collected']} of the "
+        f"{known['slowest']} slowest calls"
     )
-    if not found["collections"]:
+    if not known["collections"]:
         collections = "no garbage collection"
     return (
-        f"{collections}; put aside {wording.count(found['preempted'], 'time')}, "
-        f"{wording.count(found['page_faults'], 'page fault')}; first call "
-        f"{units.duration(found['first_call_ns'])}"
+        f"{collections}; put aside {wording.count(known['preempted'], 'time')}, "
+        f"{wording.count(known['page_faults'], 'page fault')}; first call "
+        f"{units.duration(known['first_call_ns'])}"
     )
