@@ -21,6 +21,7 @@ from bench.analysis.tail import (
     explained,
     no_whole_block,
     over_blocks,
+    quantile,
     shown,
 )
 from bench.analysis.verdict import DECIDED, Effect, judge
@@ -142,11 +143,7 @@ def _steps(levels: Sequence[Level]) -> dict[int, float]:
 def _point(arm: Arm | None, levels: Sequence[Level], control: Sequence[Level]) -> Point:
     response, quantiles = bool(levels[0].response), {}
     for q in shown(min((level.response or level.times).n for level in levels)):
-        machine = (
-            arm and q > 0.5 and explained(*(excess(of, q, response=response) for of in (levels, control)))
-        )
-        values = median_interval([*by_block(levels, q, response=response).values()])
-        quantiles[q] = Quantile(values.estimate, *values.limits, machine=bool(machine))
+        quantiles[q] = quantile(arm, levels, control, q, response=response)
     step, late = median_interval([*_steps(levels).values()]), [level.late for level in levels]
     return Point(
         arm, levels[0].streams, levels[0].workers, tuple(levels),

@@ -24,6 +24,7 @@ MIN_BEYOND = 20  # calls beyond a percentile in every block, for it to be shown
 EXPLAINED = 0.5  # share of an amount that the control must reach to explain it
 BY_MACHINE = "the control, which computes nothing, differs as much: no library is named"
 ByBlock = Mapping[int, float]
+Bursts = Sequence[Burst] | Sequence[Level]  # of an arm, or of the control: one a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def no_whole_block(stream: Stream) -> Unfinished:
     return error
 
 
-def by_block(bursts: Sequence[Burst | Level], q: float, *, response: bool = False) -> dict[int, float]:
+def by_block(bursts: Bursts, q: float, *, response: bool = False) -> dict[int, float]:
     """Return the percentile of every block."""
     histograms = {burst.block: burst.response if response else burst.times for burst in bursts}
     return {block: histogram.percentile(q) for block, histogram in histograms.items() if histogram}
@@ -149,9 +150,17 @@ def distances(entry: ByBlock, baseline: ByBlock) -> dict[int, float]:
     return {block: abs(entry[block] - baseline[block]) for block in entry.keys() & baseline.keys()}
 
 
-def excess(bursts: Sequence[Burst | Level], q: float, *, response: bool = False) -> dict[int, float]:
+def excess(bursts: Bursts, q: float, *, response: bool = False) -> dict[int, float]:
     """Return what a percentile adds to the median, by block."""
     return distances(by_block(bursts, q, response=response), by_block(bursts, 0.5, response=response))
+
+
+def quantile(arm: Arm | None, bursts: Bursts, control: Bursts, q: float, *, response: bool) -> Quantile:
+    """Return a percentile over blocks, and whether the control explains what it adds to the median."""
+    interval = median_interval([*by_block(bursts, q, response=response).values()])
+    of_both = (excess(side, q, response=response) for side in (bursts, control))
+    machine = arm is not None and q > 0.5 and explained(*of_both)
+    return Quantile(interval.estimate, *interval.limits, machine=machine)
 
 
 def over_blocks(ratio: E, entry: ByBlock, baseline: ByBlock, *, verdicts: bool) -> list[E]:
@@ -164,15 +173,9 @@ def over_blocks(ratio: E, entry: ByBlock, baseline: ByBlock, *, verdicts: bool) 
 
 def _tail(arm: Arm | None, bursts: Sequence[Burst], *, control: Sequence[Burst], calls: int) -> Tail:
     def quantiles(response: bool) -> dict[float, Quantile]:
-        by_q = {}
-        for q in shown(calls):
-            if values := by_block(bursts, q, response=response):
-                interval = median_interval(list(values.values()))
-                of_both = (excess(side, q, response=response) for side in (bursts, control))
-                by_q[q] = Quantile(
-                    interval.estimate, *interval.limits, machine=bool(arm and q > 0.5 and explained(*of_both))
-                )
-        return by_q
+        if not by_block(bursts, 0.5, response=response):  # no rate
+            return {}
+        return {q: quantile(arm, bursts, control, q, response=response) for q in shown(calls)}
 
     def shares(of: Sequence[Burst]) -> dict[int, float]:
         return {burst.block: burst.missed / calls for burst in of if burst.response}

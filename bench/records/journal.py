@@ -59,7 +59,9 @@ def load_run(path: Path, seal: str | None = None) -> Run:
 
 def load_sealed_run(path: Path, seal: str | None = None) -> tuple[Run, str]:
     """Read a run as ``load_run`` does; return it with the seal of its last line."""
-    content = _read_whole(path, seal)
+    content = load_sealed(path, FORMAT, _SharingDecoder())
+    if seal not in (None, content.seal.decode()):
+        raise UserError(f"{path} has another journal than was measured; rnnbench report {path} shows it")
     run = make_run(content.records, content.warnings)
     refuse_contradictions(path / FILE_NAME if path.is_dir() else path, of_run(run))
     return run, content.seal.decode()
@@ -70,21 +72,14 @@ def read_begin(path: Path, lines: int) -> Content[AnyRecord]:
     return load_sealed(path, FORMAT, _SharingDecoder(), lines)
 
 
-def read_journal(path: Path, seal: str | None = None) -> tuple[list[AnyRecord], list[str]]:
+def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
     """Read all records of a journal; return them and the warnings about the file.
 
     Raises:
-        UserError: the file is missing, damaged, too large, without plan, or has another schema or seal.
+        UserError: the file is missing, damaged, too large, without plan, or has another schema.
     """
-    content = _read_whole(path, seal)
-    return content.records, content.warnings
-
-
-def _read_whole(path: Path, seal: str | None) -> Content[AnyRecord]:
     content = load_sealed(path, FORMAT, _SharingDecoder())
-    if seal not in (None, content.seal.decode()):
-        raise UserError(f"{path} has another journal than was measured; rnnbench report {path} shows it")
-    return content
+    return content.records, content.warnings
 
 
 class _SharingDecoder:
