@@ -8,8 +8,8 @@ Its y_hat is V h of its own last step, where its dL/dh starts on the way back. T
 * packed: the batch is sorted, the longest sequence first, and a step computes only the sequences that are not
   over, which are the first rows. PyTorch calls this packing.
 
-A cell's own file (rnn_lengths.py, gru_lengths.py, lstm_lengths.py) has the recurrence: rnn.py, gru.py and
-lstm.py with a number of rows that may fall from step to step.
+A cell's own file (rnn_lengths.py, gru_lengths.py, lstm_lengths.py) has the recurrence, with a number of rows
+that may fall from step to step: the steps of gru.py and lstm.py, asked for one at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -88,8 +88,8 @@ class ByLength:
 
 def _ending(steps: Iterator[Any], ends: list[Any], h_end: Array) -> Iterator[Any]:
     """Yield the steps; write the states of the sequences that end in one to ``h_end``."""
-    for step, end in zip(steps, ends, strict=True):
-        h_end[end] = step.h[end]
+    for (step, h), end in zip(steps, ends, strict=True):
+        h_end[end] = h[end]
         yield step
 
 

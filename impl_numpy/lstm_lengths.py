@@ -1,46 +1,31 @@
 """The recurrence of lstm.py and its gradient, for sequences of different lengths (lengths.py)."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from impl_numpy.rnn import Array, Params, sigmoid
+from impl_numpy import lstm
+from impl_numpy.rnn import Array, Params
+
+Step = tuple[Array, lstm.State, lstm.Step]  # of n sequences: x_t (n, I), h_{t-1} and c_{t-1}, and the rest
 
 
-class Step(NamedTuple):
-    """What the backward pass needs of a step of n sequences: x_t (n, I), else (n, H) each."""
-
-    x: Array
-    h_before: Array
-    c_before: Array
-    i: Array
-    f: Array
-    g: Array
-    o: Array
-    c: Array
-    h: Array
-
-
-def steps(params: Params, x: Array, rows: list[slice]) -> Iterator[Step]:
-    """Yield the steps for t = 1 .. T, each of its ``rows`` of the batch."""
-    U, W = params["U"], params["W"]
-    b = params["bU"] + params["bW"] if "bU" in params else None  # (4H,)
-    h = c = np.zeros((x.shape[1], W.shape[1]), x.dtype)  # (B, H)
+def steps(params: Params, x: Array, rows: list[slice]) -> Iterator[tuple[Step, Array]]:
+    """Yield the steps for t = 1 .. T, each of its ``rows`` of the batch, with h_t (n, H)."""
+    h, c = lstm.zero_state(params, x)  # (B, H)
     for x_t, running in zip(x, rows, strict=True):
-        x_n, h_before, c_before = x_t[running], h[running], c[running]  # (n, I), (n, H), (n, H)
-        a = x_n @ U.T + h_before @ W.T  # (n, 4H)
-        a_i, a_f, a_g, a_o = np.split(a if b is None else a + b, 4, axis=1)  # (n, H) each
-        i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
-        c = f * c_before + i * g
-        h = o * np.tanh(c)
-        yield Step(x_n, h_before, c_before, i, f, g, o, c, h)
+        x_n, before = x_t[running], (h[running], c[running])  # (n, I), (n, H) each
+        (step,) = lstm.steps(params, x_n[None], state=before)
+        h, c = step.h, step.c
+        yield (x_n, before, step), h
 
 
 def back(params: Params, cache: list[Step], ends: list[Any], dh_end: Array, grads: Params) -> None:
     """Add the gradients of U, W and their biases, from dL/dh (B, H) of the sequences' last steps."""
     dh_all, dc_all = np.zeros_like(dh_end), np.zeros_like(dh_end)  # (B, H)
-    for (x, h_before, c_before, i, f, g, o, c, h), end in zip(reversed(cache), reversed(ends), strict=True):
+    for step, end in zip(reversed(cache), reversed(ends), strict=True):
+        x, (h_before, c_before), (i, f, g, o, c, h) = step
         dh_all[end] = dh_end[end]
         dh, dc_after = dh_all[: len(h)], dc_all[: len(h)]  # (n, H), views
         tanh_c = np.tanh(c)

@@ -1,23 +1,17 @@
 """The recurrence of rnn.py and its gradient, for sequences of different lengths (lengths.py)."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from impl_numpy.rnn import ACTIVATIONS, Array, Params
 
-
-class Step(NamedTuple):
-    """What the backward pass needs of a step of n sequences: x_t (n, I), h_{t-1} and h_t (n, H)."""
-
-    x: Array
-    h_before: Array
-    h: Array
+Step = tuple[Array, Array, Array]  # of n sequences: x_t (n, I), h_{t-1} and h_t (n, H)
 
 
-def steps(params: Params, x: Array, rows: list[slice], *, activation: str) -> Iterator[Step]:
-    """Yield the steps for t = 1 .. T, each of its ``rows`` of the batch."""
+def steps(params: Params, x: Array, rows: list[slice], *, activation: str) -> Iterator[tuple[Step, Array]]:
+    """Yield the steps for t = 1 .. T, each of its ``rows`` of the batch, with h_t (n, H)."""
     U, W = params["U"], params["W"]
     b = params["bU"] + params["bW"] if "bU" in params else None  # (H,)
     act, _ = ACTIVATIONS[activation]
@@ -26,7 +20,7 @@ def steps(params: Params, x: Array, rows: list[slice], *, activation: str) -> It
         x_n, h_before = x_t[running], h[running]  # (n, I), (n, H)
         a = x_n @ U.T + h_before @ W.T
         h = act(a if b is None else a + b)
-        yield Step(x_n, h_before, h)
+        yield (x_n, h_before, h), h
 
 
 def back(
