@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from declared import declare
@@ -17,7 +19,7 @@ from bench.api.run import carry_out, exit_code
 from bench.api.sweep import Sharing
 from bench.cluster.part import VERSIONS as VERSION_NAMES
 from bench.cluster.part import Description, Job
-from bench.cluster.pool import PoolHost, differences
+from bench.cluster.pool import Pool, PoolHost, differences
 from bench.machine.errors import HostInUse, Unfinished, UserError
 from bench.machine.signals import Terminated
 from bench.measure.split import split
@@ -76,8 +78,8 @@ class PlayedPool:
         task[2] += 1
         return self.react(*task)
 
-    def wait(self, seconds: float) -> None:
-        pass
+    def wait(self, seconds: float) -> bool:
+        return False
 
     def cancel(self, task: list[Any]) -> None:
         self.cancelled.append(task[:2])
@@ -123,6 +125,17 @@ def share(
     file, saved = SweepFile.reopen(folder)
     with file:
         return Sharing(pool, file, saved, RunOptions(**options), said.append).run(), said  # type: ignore[arg-type]
+
+
+def test_a_wait_is_over_when_a_part_ends() -> None:
+    ends: list[Callable[[Any], object]] = []
+    task = SimpleNamespace(key="part", add_done_callback=ends.append)
+    pool = Pool(Mock(**{"submit.return_value": task}), [])
+    assert pool.start(A, Job(PLAN, [], False, None, False), print) is task
+    assert not pool.wait(0.0)
+    ends[0](task)
+    assert pool.wait(0.0)
+    assert not pool.wait(0.0)
 
 
 # --- who measures what

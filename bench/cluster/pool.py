@@ -131,10 +131,11 @@ class Pool:
         task.add_done_callback(lambda task: self._ended.set())
         return task
 
-    def wait(self, seconds: float) -> None:
-        """Wait until a part ends, but no longer than so many seconds."""
-        self._ended.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait until a part ends, but no longer than so many seconds; return whether one has ended."""
+        ended = self._ended.wait(seconds)
         self._ended.clear()
+        return ended
 
     def _submit(self, host: PoolHost, *call: Any) -> Any:
         workers = list(host.workers)
