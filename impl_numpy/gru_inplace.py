@@ -8,10 +8,10 @@ Differs from gru.py in six ways, each with the same result:
 * a sigmoid is (1 + tanh(a / 2)) / 2; its weights are halved where they change, so a product makes a / 2;
 * r and z are one pass;
 * the gradients of all steps are kept, in place of n, r, z and W h + bW, so that a cache holds them;
-* after the loop dL/dW and dL/dbW are one product, dL/dU and dL/dbU two.
+* after the loop dL/dW is one product; dL/dU and its biases' gradients are two, and one for dL/dbW of n.
 """
 
-from itertools import cycle
+from functools import partial
 
 import numpy as np
 
@@ -33,7 +33,12 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     n, r, z, w = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))
     gates = parts[:, H : 3 * H]  # r and z
     # views of every step, as slicing costs as much as computing
-    views = list(zip(work.x, work.inputs, work.x1, work.h1, hs, work.h_new, gates, n, r, z, w, strict=False))
+    products = (
+        work.products(halved, work.inputs, gates),
+        [partial(U_n.dot, x1, n_t) for x1, n_t in zip(work.x1, n, strict=False)],
+        work.products(W_n, work.h1, w),
+    )
+    views = list(zip(work.x, *products, hs, work.h_new, gates, n, r, z, w, strict=False))
 
     def read() -> None:
         np.copyto(W, work.p.named["W"])  # dot would copy a part of the weights in every step
@@ -45,16 +50,14 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         hs[0] = 0
 
     def advance() -> None:
-        for x_t, (x_in, inputs, x1, h1, h, h_new, gates, n, r, z, w) in zip(
-            work.xs, cycle(views), strict=False
-        ):
+        for x_t, (x_in, multiply, by_U_n, by_W_n, h, h_new, gates, n, r, z, w) in work.steps(views):
             x_in[...] = x_t
-            halved.dot(inputs, gates)  # (2H, B)
+            multiply()  # (2H, B)
             np.tanh(gates, gates)
             np.multiply(gates, half, gates)
             np.add(gates, half, gates)
-            U_n.dot(x1, n)  # (H, B)
-            W_n.dot(h1, w)
+            by_U_n()  # (H, B)
+            by_W_n()
             np.multiply(r, w, product)
             np.add(n, product, n)
             np.tanh(n, n)
@@ -86,8 +89,9 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         fill_d()
         fill_inputs()
         # the sum over t and batch
-        np.matmul(d_rows[H : 3 * H], input_rows[:split].T, out=dweights[: 2 * H, :split])
+        np.matmul(d_rows[H : 3 * H], input_rows[:-H].T, out=dweights[: 2 * H, :-H])
         np.matmul(d_rows[:H], input_rows[:split].T, out=dweights[2 * H :, :split])
-        np.matmul(d_rows[H:], input_rows[split:].T, out=dweights[:, split:])
+        np.matmul(d_rows[3 * H :], input_rows[split:-H].T, out=dweights[2 * H :, split:-H])
+        np.matmul(d_rows[H:, B:], input_rows[-H:, B:].T, out=dweights[:, -H:])
 
     return work.bind(y, read, start, advance, back, delta=delta, lr=lr)

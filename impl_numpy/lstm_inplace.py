@@ -9,10 +9,8 @@ Differs from lstm.py in six ways, each with the same result:
   and tanh of all gates is one pass;
 * the gates stand in the order i, f, o, g, so the sigmoids are one pass on the way back, too;
 * the gradients of all steps are kept, in place of the gates, so that a cache holds them;
-* after the loop dL/dW and dL/dbW are one product, dL/dU and dL/dbU another.
+* after the loop dL/dW is one product, dL/dU and its biases' gradients another.
 """
-
-from itertools import cycle
 
 import numpy as np
 
@@ -29,14 +27,15 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     weights, hs, half, W = work.p.weights, work.h, work.half, np.empty((4 * H, H), x.dtype)
     halved = np.empty_like(weights)
     cs, tanh_cs = np.zeros((len(hs), H, B), x.dtype), np.empty((work.n_steps, H, B), x.dtype)
-    cs_new = cs[1:] if len(cs) > 1 else cs
+    cs_new = [cs[t] for t in work.new]
     # i, f, o and g of every step; on the way back dL/da_t
     parts, product = np.empty((work.n_steps, 4 * H, B), x.dtype), np.empty((H, B), x.dtype)
     i, f, o, g = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))
     sigmoids = parts[:, : 3 * H]  # i, f and o
     # views of every step, as slicing costs as much as computing
+    products = work.products(halved, work.inputs, parts)
     views = list(
-        zip(work.x, work.inputs, parts, sigmoids, i, f, o, g, tanh_cs, cs, cs_new, work.h_new, strict=False)
+        zip(work.x, products, parts, sigmoids, i, f, o, g, tanh_cs, cs, cs_new, work.h_new, strict=False)
     )
 
     def read() -> None:
@@ -48,11 +47,9 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         hs[0] = cs[0] = 0
 
     def advance() -> None:
-        for x_t, (x_in, inputs, a, s, i, f, o, g, tanh_c, c, c_new, h_new) in zip(
-            work.xs, cycle(views), strict=False
-        ):
+        for x_t, (x_in, multiply, a, s, i, f, o, g, tanh_c, c, c_new, h_new) in work.steps(views):
             x_in[...] = x_t
-            halved.dot(inputs, a)  # (4H, B)
+            multiply()  # (4H, B)
             np.tanh(a, a)
             np.multiply(s, half, s)
             np.add(s, half, s)
@@ -65,7 +62,6 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     d_sigmoids, square = (np.empty((3 * H, B), x.dtype) for _ in range(2))
     d_i, d_f, d_o = (d_sigmoids[gate * H : (gate + 1) * H] for gate in range(3))
     dc = np.empty((H, B), x.dtype)
-    split = work.x1.shape[1]
     da_rows, fill_da = by_row(parts)
     input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
 
@@ -90,7 +86,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
                 W.T.dot(a, dh)
         fill_da()
         fill_inputs()
-        np.matmul(da_rows, input_rows[:split].T, out=dweights[:, :split])  # the sum over t and batch
-        np.matmul(da_rows, input_rows[split:].T, out=dweights[:, split:])
+        np.matmul(da_rows, input_rows[:-H].T, out=dweights[:, :-H])  # the sum over t and batch
+        np.matmul(da_rows[:, B:], input_rows[-H:, B:].T, out=dweights[:, -H:])
 
     return work.bind(y, read, start, advance, back, delta=delta, lr=lr)

@@ -7,13 +7,14 @@ state, and a one for each bias. With the weights joined in the same way, one pro
     weights   [U bU bW W]             (gates H, I + 2 + H)
     output    [bV V]                  (O, 1 + H)
 
-Without biases, these ones are left out. A cell's own file has the recurrence: its way forward to h_T, and its
-way back from dL/dh_T.
+Without biases, these ones are left out. As h_0 = 0, W multiplies nothing in the first step, and dL/dW has no
+part of it. A cell's own file has the recurrence: its way forward to h_T, and its way back from dL/dh_T.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, cycle
 from typing import Any
 
 import numpy as np
@@ -43,21 +44,41 @@ def join(params: Params) -> Joined:
 
 
 class Workspace:
-    """The joined parameters, and the inputs of every step; without a way back, of one step, written anew."""
+    """The joined parameters, and the inputs of every step; without a way back, of the first and of one more.
+
+    A stream has no first step: it goes on from the state that it has.
+    """
 
     def __init__(self, task: str, params: Params, x: Array, order: Any = slice(None)) -> None:
         """Allocate; ``order`` are the rows of U, W and their biases as the workspace has them."""
         T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-        n_states = 1 if task in ("forward", "stream") else T + 1
+        n_states = 1 if task == "stream" else 2 if task == "forward" else T + 1
+        self.n_steps = min(n_states, T)
+        self.new = [min(t + 1, n_states - 1) for t in range(self.n_steps)]  # the state that a step writes
         self.task, self.params, self.order, self.p = task, params, order, join(params)
-        self.n_steps, H, biased = max(1, n_states - 1), params["V"].shape[1], "bU" in params
+        H, biased = params["V"].shape[1], "bU" in params
         self.xs = x.transpose(0, 2, 1)  # (T, I, B): a view, which follows what is written into x
         self.inputs = np.ones((n_states, self.p.weights.shape[1], B), x.dtype)
         self.x, self.h = self.inputs[:, :I], self.inputs[:, -H:]
-        self.h_new = self.h[1:] if n_states > 1 else self.h  # where a step writes
+        self.h_new = [self.h[t] for t in self.new]
         # what U and bU multiply; what bW and W, bV and V multiply
         self.x1, self.h1 = self.inputs[:, : I + biased], self.inputs[:, I + biased :]
         self.half = np.array(0.5, x.dtype)  # from a number, each call would make such an array
+
+    def products(self, weights: Array, inputs: Array, out: Array) -> list[Callable[[], object]]:
+        """Return what multiplies the inputs of each step: states, and what stands above them."""
+        H = self.h.shape[1]
+        # called as a method, since np.dot takes 0.2 us more, and np.matmul, which takes parts of arrays, 0.5
+        calls: list[Callable[[], object]] = [
+            partial(weights.dot, inputs[t], out[t]) for t in range(self.n_steps)
+        ]
+        if self.task != "stream":
+            calls[0] = partial(np.matmul, weights[:, :-H], inputs[0, :-H], out=out[0])
+        return calls
+
+    def steps(self, views: list[Any]) -> Iterator[tuple[Array, Any]]:
+        """Return x_t (I, B) and the views of every step; the last that is kept serves all later ones."""
+        return zip(self.xs, chain(views[:1], cycle(views[1:])), strict=False)
 
     def given(self, joined: Joined) -> Params:
         """Return the arrays with their rows in the order in which they were given."""
@@ -79,9 +100,9 @@ class Workspace:
     ) -> Bound:
         """Return the ``Bound`` of the task.
 
-        ``read`` reads the parameters, whenever they have changed. ``start`` sets the state to zero.
-        ``advance`` makes all steps from there, so that h_T is the last state. ``back`` writes the gradient of
-        the weights from dL/dh_T (H, B), which it may overwrite.
+        ``read`` reads the parameters, whenever they have changed. ``start`` sets the first state to zero;
+        only a stream changes it. ``advance`` makes all steps from there, so that h_T is the last state.
+        ``back`` writes the gradient of the weights from dL/dh_T (H, B), which it may overwrite.
         """
         p, h1, (B, O) = self.p, self.h1[-1], y.shape  # noqa: E741  (the project's letter for outputs)
         y_hat = np.empty((O, B), y.dtype)
@@ -92,18 +113,13 @@ class Workspace:
             read()
             start()
 
-        def stream() -> None:
+        def forward() -> None:
             advance()
             p.output.dot(h1, y_hat)
 
-        def forward() -> None:
-            start()
-            stream()
-
         reset()
         if self.task in ("stream", "forward"):
-            call = stream if self.task == "stream" else forward
-            return Bound(call, reset, lambda: {"y_hat": y_hat.T})
+            return Bound(forward, reset, lambda: {"y_hat": y_hat.T})
 
         grads, VT = join(self.params), p.named["V"].T
         e, dy_hat, part = (np.empty((O, B), y.dtype) for _ in range(3))

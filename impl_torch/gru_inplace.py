@@ -19,10 +19,11 @@ from impl_torch.workspace import affine, bind_in_place, copies, kept
 def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, (keep, n_states) = params["W"].shape[1], kept(task, T)
+    H, (keep, n_states), streams = params["W"].shape[1], kept(task, T), task == "stream"
     p = copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     bU, bW = p.get("bU"), p.get("bW")
+    w_0 = x.new_zeros(()) if bW is None else bW  # W h_0 + bW, as h_0 = 0
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     u, w = x.new_empty((T, B, 3 * H)), x.new_empty((keep, B, 3 * H))
     gates, n = x.new_empty((keep, B, 2 * H)), x.new_empty((keep, B, H))
@@ -31,7 +32,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     u_gates, u_ns = u[..., : 2 * H].unbind(), u[..., 2 * H :].unbind()
     ws, w_gates, w_ns = w.unbind(), w[..., : 2 * H].unbind(), w[..., 2 * H :].unbind()
     rzs, rs, zs, ns = gates.unbind(), gates[..., :H].unbind(), gates[..., H:].unbind(), n.unbind()
-    h_steps = hs.unbind()
+    h_steps = hs.unbind() + hs[-1:].unbind() * (T + 1 - n_states)  # later steps write the last that is kept
 
     def start() -> None:
         h_steps[0].zero_()
@@ -41,12 +42,15 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
         h = h_steps[0]
         for t in range(T):
             k = t % keep
-            affine(WT, bW, h, ws[k])  # (B, 3H)
+            if t or streams:
+                affine(WT, bW, h, ws[k])  # (B, 3H)
+            else:
+                ws[k].copy_(w_0)
             torch.add(u_gates[t], w_gates[k], out=rzs[k])
             torch.sigmoid(rzs[k], out=rzs[k])
             torch.addcmul(u_ns[t], rs[k], w_ns[k], out=ns[k])
             torch.tanh(ns[k], out=ns[k])
-            h_new = h_steps[(t + 1) % n_states]
+            h_new = h_steps[t + 1]
             torch.lerp(ns[k], h, zs[k], out=h_new)  # n + z (h - n)
             h = h_new
         return h
@@ -54,7 +58,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     dw, du_n = x.new_empty((keep, B, 3 * H)), x.new_empty((keep, B, H))
     product, d_n, d_z = (x.new_empty((B, H)) for _ in range(3))
     slope = x.new_empty((B, 2 * H))  # of both sigmoids
-    dw_rows, du_n_rows, h_rows = dw.reshape(-1, 3 * H), du_n.reshape(-1, H), hs[:keep].reshape(-1, H)
+    dw_rows, du_n_rows, h_rows = dw.reshape(-1, 3 * H), du_n.reshape(-1, H), hs[1:keep].reshape(-1, H)
     dws, dw_rs, dw_zs = dw.unbind(), dw[..., :H].unbind(), dw[..., H : 2 * H].unbind()
     dw_gates, dw_ns, du_ns = dw[..., : 2 * H].unbind(), dw[..., 2 * H :].unbind(), du_n.unbind()
 
@@ -71,7 +75,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             torch.mul(slope, dw_gates[t], out=dw_gates[t])
             if t:
                 torch.addmm(product, dws[t], W, out=dh)
-        torch.mm(dw_rows.T, h_rows, out=grads["W"])  # (3H, T B) (T B, H): the sum over t and batch
+        torch.mm(dw_rows[B:].T, h_rows, out=grads["W"])  # (3H, T B) (T B, H): the sum over t and batch
         torch.mm(rows.T, dw_rows[:, : 2 * H], out=grads["U"].T[:, : 2 * H])
         torch.mm(rows.T, du_n_rows, out=grads["U"].T[:, 2 * H :])
         if bU is not None:

@@ -33,13 +33,15 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     params = exchanged(params, H)
     p = copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
-    biased = "bU" in p
+    biased, streams = "bU" in p, task == "stream"
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     a, b = x.new_empty((T, B, 4 * H)), x.new_empty(4 * H)  # a_t, then the gates; bU + bW
     hs, cs = x.new_zeros((n_states, B, H)), x.new_zeros((n_states, B, H))
     tanh_cs, a_rows = x.new_empty((keep, B, H)).unbind(), a.reshape(T * B, 4 * H)
     # views of every step, as slicing costs as much as computing
-    a_steps, h_steps, c_steps = a.unbind(), hs.unbind(), cs.unbind()
+    a_steps = a.unbind()
+    # later steps write the last state that is kept
+    h_steps, c_steps = (s.unbind() + s[-1:].unbind() * (T + 1 - n_states) for s in (hs, cs))
     sigmoids = a[..., : 3 * H].unbind()  # i, f and o
     i, f, o, a_g = (part.unbind() for part in a.chunk(4, dim=2))
     # of parts of rows a tanh takes three times as long; one sample is no part
@@ -55,8 +57,9 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
         affine(UT, b if biased else None, rows, a_rows)  # (T B, 4H): U x_t + bU + bW of every step
         h, c = h_steps[0], c_steps[0]
         for t in range(T):
-            h_new, c_new = h_steps[(t + 1) % n_states], c_steps[(t + 1) % n_states]
-            torch.addmm(a_steps[t], h, WT, out=a_steps[t])  # (B, 4H)
+            h_new, c_new = h_steps[t + 1], c_steps[t + 1]
+            if t or streams:  # h_0 = 0
+                torch.addmm(a_steps[t], h, WT, out=a_steps[t])  # (B, 4H)
             torch.sigmoid(sigmoids[t], out=sigmoids[t])
             if B > 1:
                 g[t].copy_(a_g[t])
@@ -71,7 +74,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     da = x.new_empty((keep, B, 4 * H))
     dc, d_gate, d_c = (x.new_empty((B, H)) for _ in range(3))
     slope = x.new_empty((B, 3 * H))  # of the sigmoids
-    da_rows, da_steps, h_rows = da.reshape(-1, 4 * H), da.unbind(), hs[:keep].reshape(-1, H)
+    da_rows, da_steps, h_rows = da.reshape(-1, 4 * H), da.unbind(), hs[1:keep].reshape(-1, H)
     da_sigmoids = da[..., : 3 * H].unbind()
     da_i, da_f, da_o, da_g = (part.unbind() for part in da.chunk(4, dim=2))
 
@@ -92,7 +95,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
                 torch.mm(da_steps[t], W, out=dh)
                 torch.mul(dc, f[t], out=dc)
         torch.mm(rows.T, da_rows, out=grads["U"].T)  # (I, T B) (T B, 4H): the sum over t and batch
-        torch.mm(da_rows.T, h_rows, out=grads["W"])
+        torch.mm(da_rows[B:].T, h_rows, out=grads["W"])
         if biased:
             torch.sum(da_rows, dim=0, out=grads["bU"])
             grads["bW"].copy_(grads["bU"])

@@ -63,10 +63,11 @@ def bind(
 
     p = copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
-    biased = "bU" in p
+    biased, streams = "bU" in p, task == "stream"
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((n_states, B, H))
-    a_rows, a_steps, h_steps = a.reshape(T * B, H), a.unbind(), hs.unbind()
+    a_rows, a_steps = a.reshape(T * B, H), a.unbind()
+    h_steps = hs.unbind() + hs[-1:].unbind() * (T + 1 - n_states)  # later steps write the last that is kept
 
     def start() -> None:
         h_steps[0].zero_()
@@ -78,13 +79,14 @@ def bind(
         h = h_steps[0]
         for t in range(T):
             a_t = a_steps[t]  # (B, H)
-            torch.addmm(a_t, h, WT, out=a_t)
-            h = h_steps[(t + 1) % n_states]
+            if t or streams:  # h_0 = 0
+                torch.addmm(a_t, h, WT, out=a_t)
+            h = h_steps[t + 1]
             act(a_t, out=h)
         return h
 
     das = x.new_empty((keep, B, H))
-    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[:keep].reshape(-1, H)
+    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[1:keep].reshape(-1, H)
 
     def back(dh: Tensor, grads: Params) -> None:
         for t in range(T, 0, -1):
@@ -92,7 +94,7 @@ def bind(
             if t > 1:
                 torch.mm(da_steps[t - 1], W, out=dh)
         torch.mm(rows.T, da_rows, out=grads["U"].T)  # (I, T B) (T B, H): the sum over t and batch
-        torch.mm(da_rows.T, h_rows, out=grads["W"])
+        torch.mm(da_rows[B:].T, h_rows, out=grads["W"])
         if biased:
             torch.sum(da_rows, dim=0, out=grads["bU"])
             grads["bW"].copy_(grads["bU"])

@@ -24,8 +24,8 @@ def affine(weights: Tensor, bias: Tensor | None, x: Tensor, out: Tensor) -> None
 
 
 def kept(task: str, T: int) -> tuple[int, int]:
-    """How many steps and states are kept: all for the way back, else one, written over the one before."""
-    return (1, 1) if task in ("forward", "stream") else (T, T + 1)
+    """How many steps and states are kept: all for the way back, else one; and h_0 = 0, but in a stream."""
+    return {"stream": (1, 1), "forward": (1, 2)}.get(task, (T, T + 1))
 
 
 def copies(params: Params) -> Params:
@@ -52,26 +52,21 @@ def bind_in_place(
 ) -> Bound:
     """Return the ``Bound`` of ``task``; ``p`` is the copy of ``params`` that the update moves.
 
-    ``start`` sets the state to zero. ``advance`` makes all steps from there and returns h_T (B, H). ``back``
-    writes the gradients of U, W and their biases from dL/dh_T (B, H), which it may overwrite.
+    ``start`` sets the first state to zero; only a stream changes it. ``advance`` makes all steps from there
+    and returns h_T (B, H). ``back`` writes the gradients of U, W and their biases from dL/dh_T (B, H), which
+    it may overwrite.
     """
     V, VT, bV = p["V"], p["V"].T, p.get("bV")
     y_hat = torch.empty_like(y)  # (B, O)
 
-    def stream() -> Tensor:
+    def forward() -> Tensor:
         h = advance()
         affine(VT, bV, h, y_hat)
         return h
 
-    def forward() -> Tensor:
-        start()
-        return stream()
-
     inference = torch.inference_mode()
-    if task == "stream":
-        return Bound(inference(stream), inference(start), lambda: to_arrays({"y_hat": y_hat}))
-    if task == "forward":
-        return Bound(inference(forward), lambda: None, lambda: to_arrays({"y_hat": y_hat}))
+    if task in ("stream", "forward"):
+        return Bound(inference(forward), inference(start), lambda: to_arrays({"y_hat": y_hat}))
 
     grads = {name: torch.empty_like(tensor) for name, tensor in p.items()}
     e, dy_hat, part = (torch.empty_like(y) for _ in range(3))

@@ -76,7 +76,8 @@ class Counted(np.ndarray):
             left, right = (one[0] if one.ndim == 3 else one for one in bare)
             n = right.shape[1] if right.ndim == 2 else 1
             size = (*left.shape, n)
-            self.seen.append(Operation(Kernel(PRODUCT, size, _stored_as(left, right), bool(out)), times))
+            if 0 not in size:  # else it is a fill with zeros
+                self.seen.append(Operation(Kernel(PRODUCT, size, _stored_as(left, right), bool(out)), times))
         else:
             self._note(NUMPY_PASSES[ufunc.__name__], [*bare, result], bool(out))
         return out[0] if out else _counted(result)
@@ -118,7 +119,8 @@ def _torch_operations(call: Any) -> Seen:
                 left, right = args[TORCH_PRODUCTS[name] :][:2]
                 stored = _stored(*(one.stride()[0] < one.stride()[1] for one in (left, right)))
                 size = (*left.shape, right.shape[1])
-                seen.append(Operation(Kernel(PRODUCT, size, stored, into)))
+                if 0 not in size:
+                    seen.append(Operation(Kernel(PRODUCT, size, stored, into)))
             elif name in TORCH_PASSES:
                 sizes = [one.numel() for one in (*args, result) if isinstance(one, Tensor)]
                 if (n := max(sizes)) > 1:

@@ -165,7 +165,7 @@ def test_what_is_needed_leaves_out_what_h_0_makes_zero(
     cell: str, bias: bool, products: int, activations: int
 ) -> None:
     case = case_of("gradient", Shape(T=5, B=7, I=4, H=6, O=3), cell=cell, bias=bias)
-    least, count = find_cell(cell).count_needed(case), counted("torch-inplace", case)
+    least, count = find_cell(cell).count_needed(case), counted("torch-autograd", case)
     assert count is not None
     assert count.product_flops - least.product_flops == products
     assert count.activations - least.activations == activations

@@ -3,12 +3,12 @@
 The products, and how often each is computed (``docs/limits.md`` has the whole table); G is gates x H::
 
     U x_t            (B, I) (I, G)    T times; if possible all steps in one product: (T B, I) (I, G)
-    W h_{t-1}        (B, H) (H, G)    T times, although T - 1 are enough, since h_0 = 0
+    W h_{t-1}        (B, H) (H, G)    T times; in place T - 1, which are enough, since h_0 = 0
     V h_T            (B, H) (H, O)    once
     dL/dV            (O, B) (B, H)    once
     dL/dh_T          (B, O) (O, H)    once
     dL/dU            (G, B) (B, I)    T times; all steps in one product: (G, T B) (T B, I)
-    dL/dW            (G, B) (B, H)    T times; all steps in one product: (G, T B) (T B, H)
+    dL/dW            (G, B) (B, H)    T times; in place all steps but the first in one product
     dL/dh_{t-1}      (B, G) (G, H)    T - 1 times; T times if dL/dh_0 is computed too
 
 A pass is named by its cost: ``tanh``, ``sigmoid`` and ``exp`` keep their names; ``add`` adds, subtracts or
@@ -154,10 +154,11 @@ def in_place(
     dL/dU takes another product for the last gate.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
-    forward = [nn(rows, s.I, gates), *repeated(s.T, [nt(s.B, s.H, gates), *step]), nt(s.B, s.H, s.O)]
+    # no W h_0, as h_0 = 0, and no part of dL/dW from it
+    forward = [nn(rows, s.I, gates), nt(s.B, s.H, gates, s.T - 1), *repeated(s.T, step), nt(s.B, s.H, s.O)]
     back = [*passes(s.B * s.O, HUBER[:2] + HUBER[3:]), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
     back += [*repeated(s.T, step_back), *repeated(s.T - 1, [nn(s.B, gates, s.H), *handed])]
-    back.append(tn(gates, rows, s.H))
+    back.append(tn(gates, rows - s.B, s.H, s.T > 1))
     back += [tn(s.I, rows, block) for block in ((gates - s.H, s.H) if apart else (gates,))]
     if case.bias:
         forward.append(each("add", gates, times=1 - apart))
@@ -183,14 +184,17 @@ def in_columns(
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
     of_x, of_h = s.I + case.bias, s.H + case.bias  # what U and bU multiply, and W and bW
     gates_of_x = (gates - s.H, s.H) if apart else (gates,)
-    products = [nn(gates_of_x[0], of_x + of_h, s.B)]
-    products += [nn(s.H, of_x, s.B), nn(s.H, of_h, s.B)] if apart else []
-    forward = [*repeated(s.T, [*products, *step]), nn(s.O, of_h, s.B)]
+    # in the first step without W, as h_0 = 0
+    forward = [nn(gates_of_x[0], of_x + case.bias, s.B), nn(gates_of_x[0], of_x + of_h, s.B, s.T - 1)]
+    if apart:
+        forward += [nn(s.H, of_x, s.B, s.T), nn(s.H, 1, s.B, case.bias), nn(s.H, of_h, s.B, s.T - 1)]
+    forward += [*repeated(s.T, step), nn(s.O, of_h, s.B)]
     # a row is a column, too, and of one sample all steps are stored as they came, (T, gates)
     of_column, over_all = (nn, tn) if s.B == 1 else (nt, nt)
     back = [*passes(s.B * s.O, HUBER), of_column(s.O, s.B, of_h), tn(s.H, s.O, s.B)]
     back += [*repeated(s.T, step_back), *repeated(s.T - 1, [tn(s.H, gates, s.B), *handed])]
-    back += [over_all(gates, rows, of_h), *(over_all(block, rows, of_x) for block in gates_of_x)]
+    back += [over_all(gates, rows - s.B, s.H, s.T > 1), over_all(gates_of_x[0], rows, of_x + case.bias)]
+    back += [over_all(s.H, rows, of_x), over_all(s.H, rows, 1, case.bias)] if apart else []
     total = into([*forward, *(back if case.task != "forward" else ())])
     if case.task == "train_step":
         total += into([each("add", gates * (of_x + of_h)), each("add", s.O * of_h)])
