@@ -11,8 +11,6 @@ Differs from gru.py in six ways, each with the same result:
 * after the loop dL/dW is one product; dL/dU and its biases' gradients are two, and one for dL/dbW of n.
 """
 
-from functools import partial
-
 import numpy as np
 
 from impl_numpy.contract import Bound
@@ -33,12 +31,8 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     n, r, z, w = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))
     gates = parts[:, H : 3 * H]  # r and z
     # views of every step, as slicing costs as much as computing
-    products = (
-        work.products(halved, work.inputs, gates),
-        [partial(U_n.dot, x1, n_t) for x1, n_t in zip(work.x1, n, strict=False)],
-        work.products(W_n, work.h1, w),
-    )
-    views = list(zip(work.x, *products, hs, work.h_new, gates, n, r, z, w, strict=False))
+    operands = (work.x, *work.products(halved, work.inputs), work.x1, *work.products(W_n, work.h1))
+    views = list(zip(*operands, hs, work.h_new, gates, n, r, z, w, strict=False))
 
     def read() -> None:
         np.copyto(W, work.p.named["W"])  # dot would copy a part of the weights in every step
@@ -50,14 +44,14 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         hs[0] = 0
 
     def advance() -> None:
-        for x_t, (x_in, multiply, by_U_n, by_W_n, h, h_new, gates, n, r, z, w) in work.steps(views):
+        for x_t, (x_in, multiply, inputs, x1, by_W, h1, h, h_new, gates, n, r, z, w) in work.steps(views):
             x_in[...] = x_t
-            multiply()  # (2H, B)
+            multiply(inputs, gates)  # (2H, B)
             np.tanh(gates, gates)
             np.multiply(gates, half, gates)
             np.add(gates, half, gates)
-            by_U_n()  # (H, B)
-            by_W_n()
+            U_n.dot(x1, n)  # (H, B)
+            by_W(h1, w)
             np.multiply(r, w, product)
             np.add(n, product, n)
             np.tanh(n, n)
@@ -72,7 +66,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
 
     def back(dh: Array, dweights: Array) -> None:
         for t in range(T - 1, -1, -1):
-            _, _, _, _, h, _, s, n, r, z, w = views[t]
+            _, _, _, _, _, _, h, _, s, n, r, z, w = views[t]
             np.subtract(h, n, d_z)
             np.multiply(d_z, dh, d_z)
             np.multiply(dh, z, product)  # what h_{t-1} gets straight

@@ -33,9 +33,9 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     i, f, o, g = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))
     sigmoids = parts[:, : 3 * H]  # i, f and o
     # views of every step, as slicing costs as much as computing
-    products = work.products(halved, work.inputs, parts)
+    products = work.products(halved, work.inputs)
     views = list(
-        zip(work.x, products, parts, sigmoids, i, f, o, g, tanh_cs, cs, cs_new, work.h_new, strict=False)
+        zip(work.x, *products, parts, sigmoids, i, f, o, g, tanh_cs, cs, cs_new, work.h_new, strict=False)
     )
 
     def read() -> None:
@@ -47,9 +47,9 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         hs[0] = cs[0] = 0
 
     def advance() -> None:
-        for x_t, (x_in, multiply, a, s, i, f, o, g, tanh_c, c, c_new, h_new) in work.steps(views):
+        for x_t, (x_in, multiply, inputs, a, s, i, f, o, g, tanh_c, c, c_new, h_new) in work.steps(views):
             x_in[...] = x_t
-            multiply()  # (4H, B)
+            multiply(inputs, a)  # (4H, B)
             np.tanh(a, a)
             np.multiply(s, half, s)
             np.add(s, half, s)
@@ -68,7 +68,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     def back(dh: Array, dweights: Array) -> None:
         dc[...] = 0
         for t in range(T - 1, -1, -1):
-            _, _, a, s, i, f, o, g, tanh_c, c, _, _ = views[t]
+            _, _, _, a, s, i, f, o, g, tanh_c, c, _, _ = views[t]
             np.multiply(dh, tanh_c, d_o)
             np.multiply(dh, o, dh)
             times_tanh_prime(tanh_c, dh, tanh_c)

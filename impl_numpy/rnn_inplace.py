@@ -80,7 +80,7 @@ def bind(
     weights, hs, W = work.p.weights, work.h, np.empty((H, H), x.dtype)
     a = np.empty((work.n_steps, H, B), x.dtype)  # a_t, on the way back dL/da_t
     # views of every step, as slicing costs as much as computing
-    views = list(zip(work.x, work.products(weights, work.inputs, a), a, work.h_new, strict=False))
+    views = list(zip(work.x, *work.products(weights, work.inputs), a, work.h_new, strict=False))
 
     def read() -> None:
         np.copyto(W, work.p.named["W"])  # dot would copy a part of the weights in every step
@@ -89,9 +89,9 @@ def bind(
         hs[0] = 0
 
     def advance() -> None:
-        for x_t, (x_in, multiply, a_t, h) in work.steps(views):
+        for x_t, (x_in, multiply, inputs, a_t, h) in work.steps(views):
             x_in[...] = x_t
-            multiply()  # (H, B)
+            multiply(inputs, a_t)  # (H, B)
             act(a_t, h)
 
     da_rows, fill_da = by_row(a)
