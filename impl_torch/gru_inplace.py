@@ -20,7 +20,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
     H, (keep, n_states), streams = params["W"].shape[1], kept(task, T), task == "stream"
-    p = copies(params)
+    p, grads = copies(params), copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     bU, bW = p.get("bU"), p.get("bW")
     w_0 = x.new_zeros(()) if bW is None else bW  # W h_0 + bW, as h_0 = 0
@@ -62,7 +62,12 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     dws, dw_rs, dw_zs = dw.unbind(), dw[..., :H].unbind(), dw[..., H : 2 * H].unbind()
     dw_gates, dw_ns, du_ns = dw[..., : 2 * H].unbind(), dw[..., 2 * H :].unbind(), du_n.unbind()
 
-    def back(dh: Tensor, grads: Params) -> None:
+    x_columns, dw_columns, du_rows = rows.T, dw_rows[B:].T, dw_rows[:, : 2 * H]
+    dUT_gates, dUT_n = grads["U"].T.split([2 * H, H], dim=1)
+    if bU is not None:
+        (dbU_gates, dbU_n), dbW_gates = grads["bU"].split([2 * H, H]), grads["bW"][: 2 * H]
+
+    def back(dh: Tensor) -> None:
         for t in range(T - 1, -1, -1):
             torch.mul(dh, zs[t], out=product)  # what h_{t-1} gets straight
             torch.sub(dh, product, out=d_n)  # dh (1 - z)
@@ -75,12 +80,12 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             torch.mul(slope, dw_gates[t], out=dw_gates[t])
             if t:
                 torch.addmm(product, dws[t], W, out=dh)
-        torch.mm(dw_rows[B:].T, h_rows, out=grads["W"])  # (3H, T B) (T B, H): the sum over t and batch
-        torch.mm(rows.T, dw_rows[:, : 2 * H], out=grads["U"].T[:, : 2 * H])
-        torch.mm(rows.T, du_n_rows, out=grads["U"].T[:, 2 * H :])
+        torch.mm(dw_columns, h_rows, out=grads["W"])  # (3H, T B) (T B, H): the sum over t and batch
+        torch.mm(x_columns, du_rows, out=dUT_gates)
+        torch.mm(x_columns, du_n_rows, out=dUT_n)
         if bU is not None:
             torch.sum(dw_rows, dim=0, out=grads["bW"])
-            grads["bU"][: 2 * H].copy_(grads["bW"][: 2 * H])
-            torch.sum(du_n_rows, dim=0, out=grads["bU"][2 * H :])
+            dbU_gates.copy_(dbW_gates)
+            torch.sum(du_n_rows, dim=0, out=dbU_n)
 
-    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, grads, y, start, advance, back, delta=delta, lr=lr)

@@ -31,7 +31,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
     H, (keep, n_states) = params["W"].shape[1], kept(task, T)
     params = exchanged(params, H)
-    p = copies(params)
+    p, grads = copies(params), copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased, streams = "bU" in p, task == "stream"
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
@@ -78,7 +78,9 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     da_sigmoids = da[..., : 3 * H].unbind()
     da_i, da_f, da_o, da_g = (part.unbind() for part in da.chunk(4, dim=2))
 
-    def back(dh: Tensor, grads: Params) -> None:
+    x_columns, da_columns, dUT = rows.T, da_rows[B:].T, grads["U"].T
+
+    def back(dh: Tensor) -> None:
         dc.zero_()
         for t in range(T - 1, -1, -1):
             torch.mul(dh, tanh_cs[t], out=da_o[t])
@@ -94,11 +96,11 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             if t:
                 torch.mm(da_steps[t], W, out=dh)
                 torch.mul(dc, f[t], out=dc)
-        torch.mm(rows.T, da_rows, out=grads["U"].T)  # (I, T B) (T B, 4H): the sum over t and batch
-        torch.mm(da_rows[B:].T, h_rows, out=grads["W"])
+        torch.mm(x_columns, da_rows, out=dUT)  # (I, T B) (T B, 4H): the sum over t and batch
+        torch.mm(da_columns, h_rows, out=grads["W"])
         if biased:
             torch.sum(da_rows, dim=0, out=grads["bU"])
             grads["bW"].copy_(grads["bU"])
 
-    bound = bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)
+    bound = bind_in_place(task, params, p, grads, y, start, advance, back, delta=delta, lr=lr)
     return replace(bound, result=lambda: exchanged(bound.result(), H))

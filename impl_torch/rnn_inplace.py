@@ -61,7 +61,7 @@ def bind(
     H, (keep, n_states) = len(params["W"]), kept(task, T)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    p = copies(params)
+    p, grads = copies(params), copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased, streams = "bU" in p, task == "stream"
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
@@ -88,15 +88,17 @@ def bind(
     das = x.new_empty((keep, B, H))
     da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[1:keep].reshape(-1, H)
 
-    def back(dh: Tensor, grads: Params) -> None:
+    x_columns, da_columns, dUT = rows.T, da_rows[B:].T, grads["U"].T
+
+    def back(dh: Tensor) -> None:
         for t in range(T, 0, -1):
             times_act_prime(h_steps[t], dh, da_steps[t - 1])
             if t > 1:
                 torch.mm(da_steps[t - 1], W, out=dh)
-        torch.mm(rows.T, da_rows, out=grads["U"].T)  # (I, T B) (T B, H): the sum over t and batch
-        torch.mm(da_rows[B:].T, h_rows, out=grads["W"])
+        torch.mm(x_columns, da_rows, out=dUT)  # (I, T B) (T B, H): the sum over t and batch
+        torch.mm(da_columns, h_rows, out=grads["W"])
         if biased:
             torch.sum(da_rows, dim=0, out=grads["bU"])
             grads["bW"].copy_(grads["bU"])
 
-    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, grads, y, start, advance, back, delta=delta, lr=lr)

@@ -42,10 +42,11 @@ def bind_in_place(
     task: str,
     params: Params,
     p: Params,
+    grads: Params,
     y: Tensor,
     start: Callable[[], None],
     advance: Callable[[], Tensor],
-    back: Callable[[Tensor, Params], None],
+    back: Callable[[Tensor], None],
     *,
     delta: float,
     lr: float,
@@ -53,8 +54,8 @@ def bind_in_place(
     """Return the ``Bound`` of ``task``; ``p`` is the copy of ``params`` that the update moves.
 
     ``start`` sets the first state to zero; only a stream changes it. ``advance`` makes all steps from there
-    and returns h_T (B, H). ``back`` writes the gradients of U, W and their biases from dL/dh_T (B, H), which
-    it may overwrite.
+    and returns h_T (B, H). ``back`` writes ``grads`` of U, W and their biases from dL/dh_T (B, H), which it
+    may overwrite.
     """
     V, VT, bV = p["V"], p["V"].T, p.get("bV")
     y_hat = torch.empty_like(y)  # (B, O)
@@ -68,8 +69,8 @@ def bind_in_place(
     if task in ("stream", "forward"):
         return Bound(inference(forward), inference(start), lambda: to_arrays({"y_hat": y_hat}))
 
-    grads = {name: torch.empty_like(tensor) for name, tensor in p.items()}
     e, dy_hat, part = (torch.empty_like(y) for _ in range(3))
+    dy_columns, dV = dy_hat.T, grads["V"]  # no call makes a view: it costs as much as an operation
     dh, loss = y.new_empty((len(y), V.shape[1])), y.new_zeros(())
 
     def gradient() -> None:
@@ -81,11 +82,11 @@ def bind_in_place(
         torch.mean(part, dim=(0, 1), out=loss)
 
         torch.div(dy_hat, y.numel(), out=dy_hat)
-        torch.mm(dy_hat.T, h, out=grads["V"])
+        torch.mm(dy_columns, h, out=dV)
         if bV is not None:
             torch.sum(dy_hat, dim=0, out=grads["bV"])
         torch.mm(dy_hat, V, out=dh)
-        back(dh, grads)
+        back(dh)
 
     def train_step() -> None:
         gradient()
