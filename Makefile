@@ -11,6 +11,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PARALLEL := -n auto --dist worksteal# keeps neighbours together, and so what a module's tests share
+# the tests start hundreds of Pythons: none should compile bench anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: report test test-fast check fix benchmark acceptance figures docs clean
 
@@ -18,10 +21,10 @@ report: .venv/ready
 	$(BIN)/rnnbench run
 
 test: .venv/ready-dev
-	$(BIN)/pytest -n auto $(TESTS)
+	$(BIN)/pytest $(PARALLEL) $(TESTS)
 
 test-fast: .venv/ready-dev
-	$(BIN)/pytest -n auto --fast
+	$(BIN)/pytest $(PARALLEL) --fast
 
 benchmark: .venv/ready-dev
 	$(BIN)/pytest --benchmark-only
