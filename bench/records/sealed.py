@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Self, TypeVar
@@ -85,7 +86,12 @@ class Decoder(Generic[Kind]):
     """
 
     def __init__(self, kind: Any) -> None:
-        self._decoder = msgspec.json.Decoder(kind)
+        self._kind = kind
+
+    @cached_property
+    def _decoder(self) -> msgspec.json.Decoder[Kind]:
+        """Build on first use: for many types this takes longer than a command should to start."""
+        return msgspec.json.Decoder(self._kind)
 
     def __call__(self, data: bytes) -> Kind:
         """Return the record of one JSON object.
