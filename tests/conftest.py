@@ -59,6 +59,14 @@ def _of_shape(listed: "Callable[..., list[Case]]", shape: "Shape", *cell: Any) -
     return [case for case in listed(*cell) if case.shape == shape]
 
 
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let figures be made but not rendered, nine tenths of a report's time, where no test looks at them."""
+    from bench.reporting import plots
+
+    monkeypatch.setattr(plots, "draw", lambda figure, kinds=("svg",): dict.fromkeys(kinds, b"<svg/>"))
+
+
 @pytest.fixture(scope="session")
 def default_run() -> "Run":
     """The example of a default run."""

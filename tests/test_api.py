@@ -207,6 +207,7 @@ def test_the_frame_has_a_row_a_value_and_the_summary_a_row_an_entry(saved):
     assert row.ratio == pytest.approx(row.median_ns / base.median_ns, rel=0.05)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_result_shows_the_reports_sentences_and_its_first_table(saved):
     result = bench.load(saved)
     page = result._repr_html_()
@@ -237,6 +238,7 @@ def test_what_a_result_shows_needs_no_script_and_no_address_and_escapes_every_na
     assert "script" in {tag for tag, _ in Reader(f"<p>{HOSTILE}</p>").tags}  # it would be noticed
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_what_can_be_loaded_can_be_reported_also_several_at_once(saved, tmp_path):
     journal = saved / "journal.jsonl"
     assert repr(bench.load(journal)) == repr(bench.load(str(saved)))

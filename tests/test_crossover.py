@@ -343,6 +343,7 @@ def test_the_answer_of_two_sizes_stays_a_comparison():
     assert "times faster" in answer.terminal_lines(facts)[0]
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path, turning_at_256):
     records = [turning_at_256.plan, turning_at_256.environment]
     records += [burst for burst in turning_at_256.bursts if burst.block == 0]

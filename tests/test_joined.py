@@ -33,6 +33,8 @@ from bench.reporting.build import content_of, load_results, write_report
 from bench.reporting.sections.crossover import map_plot
 from bench.workload.case import Case
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 SIZES = {"hidden": (8, 32, 128, 512), "batch": (1, 16, 128)}
 TWO = {"hosts": 2, "host_of": lambda number: f"host-{number % 2 + 1}"}
 

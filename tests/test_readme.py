@@ -25,6 +25,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("rnnbench ")]
 
 
+@pytest.mark.usefixtures("few_cases")
 def test_every_command_is_understood_and_the_quick_ones_work(tmp_path, monkeypatch):
     """The lists, and the proof of one variant; the others run in test_cli and test_gradients."""
     assert len(commands()) > 15

@@ -219,6 +219,7 @@ def runs(folder: Path, count: int = 2) -> list[Path]:
     return [write_run(folder / f"{n}", of_machine(example_records(quick=True, seed=n))) for n in range(count)]
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_several_results_get_a_section_each_and_a_table_across(tmp_path: Path) -> None:
     path = build_report([*runs(tmp_path), benchmark_file(tmp_path / "saved.json")], tmp_path / "out")
     reader = Reader(path.read_text(encoding="utf-8"))
@@ -238,6 +239,7 @@ def test_several_results_get_a_section_each_and_a_table_across(tmp_path: Path) -
     ]
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_map_is_pointed_to_and_is_no_line_of_the_table_across(tmp_path: Path) -> None:
     one, other = runs(tmp_path)
     map_ = write_grid(tmp_path / "map", records_of(grid_plan(batch=(1,)), with_ratio(crossing_at(300.0))))
@@ -267,6 +269,7 @@ def test_only_a_map_of_the_same_work_on_the_same_machine_is_pointed_to() -> None
         assert map_beside(run, [run, grid_of(**wishes)]) == ""
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_machine_of_several_results_is_told_once_unless_they_differ(tmp_path: Path) -> None:
     def places(*folders: Path) -> list[int]:
         text = build_report(list(folders), tmp_path / "out", any_machine=True).read_text(encoding="utf-8")

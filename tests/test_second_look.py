@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,15 @@ ROW = "arm 2"
 # ---- how often the two looks err
 
 
+@cache
+def undecided(blocks: int) -> Run:
+    """A run of so many blocks that measured nothing yet."""
+    return make_run([plan(blocks, 2, twin=False)])
+
+
 def judged(logs: Array, extended: Extended | None = None) -> Judgement:
     """The judgement of one comparison with these log ratios, one a block, without a twin."""
-    run = dataclasses.replace(
-        make_run([plan(len(logs), 2, twin=False)]), extensions=(extended,) if extended else ()
-    )
+    run = dataclasses.replace(undecided(len(logs)), extensions=(extended,) if extended else ())
     medians = {entry: np.zeros(len(logs)) if entry == BASELINE else logs for entry in run.entries}
     found = {
         entry: Outcome(

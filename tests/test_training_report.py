@@ -160,6 +160,7 @@ def test_the_page_of_a_training_says_it_in_few_words(tmp_path: Path) -> None:
     assert len(" ".join(prose).split()) <= MOST_WORDS
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_run_and_a_training_make_one_page_with_the_training_last(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,30 +28,29 @@ def nothing_is_left() -> bool:
     return not any("bench.measure.worker" in child.cmdline() for child in children)
 
 
-@pytest.mark.parametrize(
-    ("variant", "status", "reason"),
-    [
-        ("segfaulting", "crashed", "killed by SIGSEGV"),
-        ("exiting", "crashed", "ended with exit code 3 before its reply"),
-        ("device_lost", "crashed", "RuntimeError: device error: the device fell off the bus"),
-        ("out_of_turn", "crashed", "protocol: it sent "),
-        ("other_question", "crashed", "protocol: it sent what is no reply: Invalid value 'Measured'"),
-        ("killed", "oom", "killed by SIGKILL"),
-        ("raising", "crashed", "ValueError: no such thing"),
-        ("importing", "invalid", "is a NumPy variant, but imported torch"),
-        ("too_large", "oom", "MemoryError: Unable to allocate"),
-        ("nan", "disagrees", "is finite"),
-        ("spoiling_late", "disagrees", "after a value: loss is off by"),
-    ],
-)
-def test_what_fails_has_its_status_and_no_value_and_the_others_go_on(
-    variant: str, status: str, reason: str
-) -> None:
-    end, records = measure(small_plan(f"faults.variants:{variant}"))
+FAILING = {
+    "segfaulting": ("crashed", "killed by SIGSEGV"),
+    "exiting": ("crashed", "ended with exit code 3 before its reply"),
+    "device_lost": ("crashed", "RuntimeError: device error: the device fell off the bus"),
+    "out_of_turn": ("crashed", "protocol: it sent "),
+    "other_question": ("crashed", "protocol: it sent what is no reply: Invalid value 'Measured'"),
+    "killed": ("oom", "killed by SIGKILL"),
+    "raising": ("crashed", "ValueError: no such thing"),
+    "importing": ("invalid", "is a NumPy variant, but imported torch"),
+    "too_large": ("oom", "MemoryError: Unable to allocate"),
+    "nan": ("disagrees", "is finite"),
+    "spoiling_late": ("disagrees", "after a value: loss is off by"),
+}
 
-    failures = [one for one in records if isinstance(one, Failure)]
-    assert {one.status for one in failures} == {status}, failures
-    assert reason in failures[0].reason
+
+def test_what_fails_has_its_status_and_no_value_and_the_others_go_on() -> None:
+    end, records = measure(small_plan(*(f"faults.variants:{name}" for name in FAILING)))
+
+    for name, (status, reason) in FAILING.items():
+        arm = f"{name.replace('_', '-')}@cpu x1"
+        failures = [one for one in records if isinstance(one, Failure) and one.entry.endswith(f" | {arm}")]
+        assert {one.status for one in failures} == {status}, (name, failures)
+        assert reason in failures[0].reason
     assert end.status == "partial"
     assert arms_with_values(records) == GOOD_ARMS
     assert nothing_is_left()
