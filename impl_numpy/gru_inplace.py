@@ -25,7 +25,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     weights, hs, half, W = work.p.weights, work.h, work.half, np.empty((3 * H, H), x.dtype)
     split = work.x1.shape[1]
     halved = np.empty_like(weights[: 2 * H])
-    U_n, W_n = np.empty((H, split), x.dtype), np.empty((H, weights.shape[1] - split), x.dtype)
+    U_n, W_n = np.empty_like(weights[2 * H :, :split]), np.empty_like(weights[2 * H :, split:])
     # n, r, z and w_n of every step; on the way back dL/du_n, dL/da_r, dL/da_z and dL/dw_n
     parts, product = np.empty((work.n_steps, 4 * H, B), x.dtype), np.empty((H, B), x.dtype)
     n, r, z, w = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))

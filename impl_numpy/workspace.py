@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, cycle
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,11 +32,12 @@ class Joined:
     named: Params
 
 
-def join(params: Params) -> Joined:
-    """Allocate what holds arrays of these shapes."""
+def join(params: Params, stored: Literal["C", "F"] = "C") -> Joined:
+    """Allocate what holds arrays of these shapes, row by row or (``F``) column by column."""
     (G, I), (O, H) = params["U"].shape, params["V"].shape  # noqa: E741  (the project's letters)
     biased, dtype = "bU" in params, params["U"].dtype
-    weights, output = np.empty((G, I + 2 * biased + H), dtype), np.empty((O, biased + H), dtype)
+    weights = np.empty((G, I + 2 * biased + H), dtype, stored)
+    output = np.empty((O, biased + H), dtype)
     named = {"U": weights[:, :I], "W": weights[:, -H:], "V": output[:, -H:]}
     if biased:
         named |= {"bU": weights[:, I], "bW": weights[:, I + 1], "bV": output[:, 0]}
@@ -55,7 +56,9 @@ class Workspace:
         n_states = 1 if task == "stream" else 2 if task == "forward" else T + 1
         self.n_steps = min(n_states, T)
         self.new = [min(t + 1, n_states - 1) for t in range(self.n_steps)]  # the state that a step writes
-        self.task, self.params, self.order, self.p = task, params, order, join(params)
+        # a product with one column sums columns sooner than it sums rows
+        stored: Literal["C", "F"] = "F" if B == 1 and task in ("forward", "stream") else "C"
+        self.task, self.params, self.order, self.p = task, params, order, join(params, stored)
         H, biased = params["V"].shape[1], "bU" in params
         self.xs = x.transpose(0, 2, 1)  # (T, I, B): a view, which follows what is written into x
         self.inputs = np.ones((n_states, self.p.weights.shape[1], B), x.dtype)

@@ -184,10 +184,18 @@ def in_columns(
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
     of_x, of_h = s.I + case.bias, s.H + case.bias  # what U and bU multiply, and W and bW
     gates_of_x = (gates - s.H, s.H) if apart else (gates,)
+    product = tn if s.B == 1 and case.task == "forward" else nn  # the weights by column
     # in the first step without W, as h_0 = 0
-    forward = [nn(gates_of_x[0], of_x + case.bias, s.B), nn(gates_of_x[0], of_x + of_h, s.B, s.T - 1)]
+    forward = [
+        product(gates_of_x[0], of_x + case.bias, s.B),
+        product(gates_of_x[0], of_x + of_h, s.B, s.T - 1),
+    ]
     if apart:
-        forward += [nn(s.H, of_x, s.B, s.T), nn(s.H, 1, s.B, case.bias), nn(s.H, of_h, s.B, s.T - 1)]
+        forward += [
+            product(s.H, of_x, s.B, s.T),
+            product(s.H, 1, s.B, case.bias),
+            product(s.H, of_h, s.B, s.T - 1),
+        ]
     forward += [*repeated(s.T, step), nn(s.O, of_h, s.B)]
     # a row is a column, too, and of one sample all steps are stored as they came, (T, gates)
     of_column, over_all = (nn, tn) if s.B == 1 else (nt, nt)
