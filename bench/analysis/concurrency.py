@@ -120,8 +120,8 @@ def analyse_many(stream: Stream) -> Concurrency:
         if declared.rate:
             # where one serves none in a block, no ratio says by how much
             longer = {
-                of_arm.arm: {block: 1 / n for block, n in of_arm.by_block.items() if of_arm.least}
-                for of_arm in served
+                capacity.arm: {block: 1 / n for block, n in capacity.by_block.items() if capacity.least}
+                for capacity in served
             }
             ratio = Ratio(
                 what="served", streams=None, workers=declared.workers, entry=entry, baseline=baseline
@@ -180,8 +180,8 @@ def _served(stream: Stream, arms: Sequence[Arm]) -> tuple[Served, ...]:
         allowed = declared.workers * (declared.period_ns or 0.0) / step_ns
         capped = min(by_block.values()) >= declared.most_streams
         served.append(Served(arm, by_block, allowed, capped))
-    *of_arms, control = served
+    *capacities, control = served
     return (
-        *(replace(of_arm, machine=explained(of_arm.lacking, control.lacking)) for of_arm in of_arms),
+        *(replace(capacity, machine=explained(capacity.lacking, control.lacking)) for capacity in capacities),
         control,
     )

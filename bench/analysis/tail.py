@@ -124,10 +124,10 @@ def analyse(stream: Stream) -> Tails:
     if decision is None or not any(bursts[arm.id] for arm in stream.declaration.arms):
         raise no_whole_block(stream)
     control = bursts[CONTROL]
-    tail = partial(_tail, control=control, calls=decision.calls)
-    arms = tuple(tail(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id])
-    by_arm = {of_arm.arm: of_arm for of_arm in arms}
-    return Tails(stream, decision, arms, tail(None, control), _ratios(stream, decision, by_arm))
+    summarise = partial(_tail, control=control, calls=decision.calls)
+    arms = tuple(summarise(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id])
+    by_arm = {tail.arm: tail for tail in arms}
+    return Tails(stream, decision, arms, summarise(None, control), _ratios(stream, decision, by_arm))
 
 
 def no_whole_block(stream: Stream) -> Unfinished:

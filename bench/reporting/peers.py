@@ -67,19 +67,19 @@ def answer(summaries: Sequence[Summary], name: Callable[[Peer, Sequence[Peer]], 
     ``name`` says how a peer's table differs from those of the others. Peers are compared at one place only,
     which is told if the run has others: there a library may be faster still.
     """
-    arms, found = summaries[0].run.plan.arms, peers(summaries)
-    asked = [arm.variant for arm in arms if arm.peer]
+    arms, compared = summaries[0].run.plan.arms, peers(summaries)
+    variants = [arm.variant for arm in arms if arm.peer]
     place = PLACE * (len({(arm.device, arm.threads) for arm in arms}) > 1)
-    if not asked or len(found) == 1:
-        return "".join(peer.sentence(place) for peer in found)
-    if not found:
-        return f"{listing(asked)}: {NOT_COMPARED}."
-    ahead = [peer for peer in found if peer.ahead]
+    if not variants or len(compared) == 1:
+        return "".join(peer.sentence(place) for peer in compared)
+    if not compared:
+        return f"{listing(variants)}: {NOT_COMPARED}."
+    ahead = [peer for peer in compared if peer.ahead]
     texts = [
-        f"{peer.arm.variant} is {peer.factor} times faster than both with {name(peer, found)}"
+        f"{peer.arm.variant} is {peer.factor} times faster than both with {name(peer, compared)}"
         for peer in ahead
     ]
     if not ahead:
-        return f"No peer is proved to be ahead of both{place} in any of {len(found)} tables."
-    others = "; in the others no peer is proved to be ahead of both" * (len(ahead) < len(found))
-    return f"Neither{place}, in {len(ahead)} of {len(found)} tables: {listing(texts, MAX_LISTED)}{others}."
+        return f"No peer is proved to be ahead of both{place} in any of {len(compared)} tables."
+    others = "; in the others no peer is proved to be ahead of both" * (len(ahead) < len(compared))
+    return f"Neither{place}, in {len(ahead)} of {len(compared)} tables: {listing(texts, MAX_LISTED)}{others}."

@@ -120,7 +120,7 @@ def answer_one(tails: Tails) -> StreamAnswer:
 
     results = {
         **_row(tails.decision, "calls", "group", "idle_ns"),
-        "rows": [_tail_row(of_arm) for of_arm in (*tails.arms, tails.control)],
+        "rows": [*map(_tail_row, (*tails.arms, tails.control))],
         "ratios": [{"at": label(ratio.q), **_row(ratio, *SIDES, "kind", *JUDGED)} for ratio in tails.ratios],
     }
     tables, notes = tail.tables(tails), tail.notes(tails)
