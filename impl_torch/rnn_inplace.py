@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
-from impl_torch.workspace import affine, bind_in_place, copies, kept
+from impl_torch.workspace import affine, bind_in_place, join, kept
 
 
 def times_tanh_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
@@ -61,9 +61,9 @@ def bind(
     H, (keep, n_states) = len(params["W"]), kept(task, T)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    p, grads = copies(params), copies(params)
-    UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
-    biased, streams = "bU" in p, task == "stream"
+    joined, grads = join(params), join(params)
+    p, d, streams = joined.named, grads.named, task == "stream"
+    UT, W, WT, biased = p["U"].T, p["W"], p["W"].T, "bU" in p  # views: they follow the updates
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((n_states, B, H))
     a_rows, a_steps = a.reshape(T * B, H), a.unbind()
@@ -72,7 +72,7 @@ def bind(
     def start() -> None:
         h_steps[0].zero_()
 
-    def advance() -> Tensor:
+    def advance() -> None:
         if biased:
             torch.add(p["bU"], p["bW"], out=b)
         affine(UT, b if biased else None, rows, a_rows)  # (T B, H): U x_t + bU + bW of every step
@@ -83,22 +83,22 @@ def bind(
                 torch.addmm(a_t, h, WT, out=a_t)
             h = h_steps[t + 1]
             act(a_t, out=h)
-        return h
 
-    das = x.new_empty((keep, B, H))
+    das, dh = x.new_empty((keep, B, H)), x.new_empty((B, H))
     da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[1:keep].reshape(-1, H)
 
-    x_columns, da_columns, dUT = rows.T, da_rows[B:].T, grads["U"].T
+    x_columns, h_columns, later, dUT, dWT = rows.T, h_rows.T, da_rows[B:], d["U"].T, d["W"].T
 
-    def back(dh: Tensor) -> None:
+    def back() -> None:
         for t in range(T, 0, -1):
             times_act_prime(h_steps[t], dh, da_steps[t - 1])
             if t > 1:
                 torch.mm(da_steps[t - 1], W, out=dh)
         torch.mm(x_columns, da_rows, out=dUT)  # (I, T B) (T B, H): the sum over t and batch
-        torch.mm(da_columns, h_rows, out=grads["W"])
+        torch.mm(h_columns, later, out=dWT)
         if biased:
-            torch.sum(da_rows, dim=0, out=grads["bU"])
-            grads["bW"].copy_(grads["bU"])
+            torch.sum(da_rows, dim=0, out=d["bU"])
+            d["bW"].copy_(d["bU"])
 
-    return bind_in_place(task, params, p, grads, y, start, advance, back, delta=delta, lr=lr)
+    h = h_steps[T]
+    return bind_in_place(task, params, joined, grads, y, h, dh, start, advance, back, delta=delta, lr=lr)

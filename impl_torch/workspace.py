@@ -1,10 +1,14 @@
-"""What the variants in place share: output, loss and update in tensors that are allocated once.
+"""What the variants in place share: weights, inputs, output, loss and update in tensors allocated once.
 
-Mirrors ``impl_numpy/workspace.py``. A cell's own file has the recurrence: where its state starts, its way
-forward to h_T, and its way back from dL/dh_T.
+As in ``impl_numpy/workspace.py``, weights and biases are joined, [U bU bW W] and [V bV], and of a GRU or an
+LSTM tensors have a column for each sample, so that the numbers of a gate lie side by side: one product of
+[x_t; 1; 1; h_{t-1}] (I + 2 + H, B) makes a_t of its gates. The RNN, which has one, is faster by rows. BLAS
+takes parts of tensors as they lie. No call makes a view: it costs as much as an operation.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +19,79 @@ from impl_torch.contract import Bound, to_arrays
 from impl_torch.rnn import Params
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Parameters or their gradients, joined; ``named`` has a view of each."""
+
+    weights: Tensor  # [U bU bW W]
+    output: Tensor  # [V bV]
+    named: Params
+
+
+def join(params: Params) -> Joined:
+    """Allocate what holds tensors of these shapes, column by column.
+
+    So dL/dU has long rows: a product of many rows and few columns takes up to twelve times as long.
+    """
+    (G, I), (O, H) = params["U"].shape, params["V"].shape  # noqa: E741  (the project's letters)
+    biased, new = "bU" in params, params["U"].new_empty
+    weights, output = new((I + 2 * biased + H, G)).T, new((H + biased, O)).T
+    named = {"U": weights[:, :I], "W": weights[:, -H:], "V": output[:, :H]}
+    if biased:
+        named |= {"bU": weights[:, I], "bW": weights[:, I + 1], "bV": output[:, H]}
+    return Joined(weights, output, named)
+
+
+def kept(task: str, T: int) -> tuple[int, int]:
+    """How many steps and states are kept: all for the way back, else one; and h_0 = 0, but in a stream."""
+    return {"stream": (1, 1), "forward": (1, 2)}.get(task, (T, T + 1))
+
+
+class Columns:
+    """The inputs of every step, a column for each sample: what the weights multiply, and the states."""
+
+    def __init__(self, task: str, params: Params, x: Tensor) -> None:
+        """Allocate."""
+        self.streams, (self.T, B, I) = task == "stream", x.shape  # noqa: E741  (the project's letter for features)
+        self.H, biased = params["V"].shape[1], "bU" in params
+        self.xs = x.transpose(1, 2)  # (T, I, B): a view, which follows what is written into x
+        self.inputs = x.new_ones((self.T + (not self.streams), I + 2 * biased + self.H, B))
+        self.x, self.h = self.inputs[: self.T, :I], self.inputs[:, -self.H :].unbind()
+        self.h_new = self.h[1:] or self.h
+        # what U and bU multiply; what bW and W multiply
+        self.x1, self.h1 = self.inputs[: self.T, : I + biased], self.inputs[:, I + biased :]
+
+    def products(self, weights: Tensor, inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return weights and inputs of each step; W is left out where h_0 = 0."""
+        operands = [(weights, step) for step in inputs.unbind()]
+        if not self.streams:
+            operands[0] = weights[:, : -self.H], inputs[0, : -self.H]
+        return operands
+
+    def steps(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """Return the views of every step of each tensor; one that is kept serves all steps."""
+        return [tensor.unbind() * (self.T // len(tensor)) for tensor in tensors]
+
+
+def over_steps(left: Tensor, right: Tensor, out: Tensor, zeros: int = 0) -> Callable[[], object]:
+    """Return what writes the sum over t of left_t right_t^T (n, k), from (T, n, B) and (T, k, B).
+
+    In the first step the last rows of ``right``, as many as ``zeros``, are zero.
+    """
+    if left.shape[2] == 1:  # one sample: the steps are the columns of one product
+        return partial(torch.mm, left[..., 0].T, right[..., 0], out=out)
+    k, rows = out.shape[1] - zeros, right.transpose(1, 2)
+    operands, of_first, of_zeros = (left[0], rows[0, :, :k]), out[:, :k], out[:, k:]
+    later = out, left[1:], rows[1:]
+
+    def write() -> None:
+        torch.mm(*operands, out=of_first)
+        of_zeros.zero_()
+        torch.addbmm(*later, out=out)
+
+    return write
+
+
 def affine(weights: Tensor, bias: Tensor | None, x: Tensor, out: Tensor) -> None:
     """out = x weights + bias, in one kernel."""
     if bias is None:
@@ -23,84 +100,72 @@ def affine(weights: Tensor, bias: Tensor | None, x: Tensor, out: Tensor) -> None
         torch.addmm(bias, x, weights, out=out)
 
 
-def kept(task: str, T: int) -> tuple[int, int]:
-    """How many steps and states are kept: all for the way back, else one; and h_0 = 0, but in a stream."""
-    return {"stream": (1, 1), "forward": (1, 2)}.get(task, (T, T + 1))
-
-
-def copies(params: Params) -> Params:
-    """Copies of the parameters, which the update moves.
-
-    U, and so dL/dU, is stored as U^T: a product of few rows and many columns sums over t and batch, since
-    many rows and few columns take up to twelve times as long.
-    """
-    p = {name: tensor.clone() for name, tensor in params.items()}
-    return p | {"U": params["U"].T.clone(memory_format=torch.contiguous_format).T}
-
-
 def bind_in_place(
     task: str,
     params: Params,
-    p: Params,
-    grads: Params,
+    p: Joined,
+    grads: Joined,
     y: Tensor,
+    h: Tensor,
+    dh: Tensor,
     start: Callable[[], None],
-    advance: Callable[[], Tensor],
-    back: Callable[[Tensor], None],
+    advance: Callable[[], None],
+    back: Callable[[], None],
     *,
     delta: float,
     lr: float,
 ) -> Bound:
     """Return the ``Bound`` of ``task``; ``p`` is the copy of ``params`` that the update moves.
 
-    ``start`` sets the first state to zero; only a stream changes it. ``advance`` makes all steps from there
-    and returns h_T (B, H). ``back`` writes ``grads`` of U, W and their biases from dL/dh_T (B, H), which it
-    may overwrite.
+    ``start`` sets the first state to zero; only a stream changes it. ``advance`` makes all steps from there,
+    so that ``h`` is h_T (B, H). ``back`` writes the gradient of the weights from ``dh``, dL/dh_T (B, H),
+    which it may overwrite.
     """
-    V, VT, bV = p["V"], p["V"].T, p.get("bV")
+    V, VT, bV, hT = p.named["V"], p.named["V"].T, p.named.get("bV"), h.T
     y_hat = torch.empty_like(y)  # (B, O)
-
-    def forward() -> Tensor:
-        h = advance()
-        affine(VT, bV, h, y_hat)
-        return h
-
-    inference = torch.inference_mode()
-    if task in ("stream", "forward"):
-        return Bound(inference(forward), inference(start), lambda: to_arrays({"y_hat": y_hat}))
-
-    e, dy_hat, part = (torch.empty_like(y) for _ in range(3))
-    dy_columns, dV = dy_hat.T, grads["V"]  # no call makes a view: it costs as much as an operation
-    dh, loss = y.new_empty((len(y), V.shape[1])), y.new_zeros(())
-
-    def gradient() -> None:
-        h = forward()
-        torch.sub(y_hat, y, out=e)
-        torch.clamp(e, -delta, delta, out=dy_hat)
-        torch.sub(e, dy_hat, alpha=0.5, out=part)
-        torch.mul(part, dy_hat, out=part)
-        torch.mean(part, dim=(0, 1), out=loss)
-
-        torch.div(dy_hat, y.numel(), out=dy_hat)
-        torch.mm(dy_columns, h, out=dV)
-        if bV is not None:
-            torch.sum(dy_hat, dim=0, out=grads["bV"])
-        torch.mm(dy_hat, V, out=dh)
-        back(dh)
-
-    def train_step() -> None:
-        gradient()
-        for name, grad in grads.items():
-            torch.sub(p[name], grad, alpha=lr, out=p[name])
 
     def reset() -> None:
         for name, tensor in params.items():
-            p[name].copy_(tensor)
+            p.named[name].copy_(tensor)
+        start()
+
+    def forward() -> None:
+        advance()
+        affine(VT, bV, h, y_hat)
+
+    reset()
+    inference = torch.inference_mode()
+    if task in ("stream", "forward"):
+        return Bound(inference(forward), inference(reset), lambda: to_arrays({"y_hat": y_hat}))
+
+    e, dy_hat, part = (torch.empty_like(y) for _ in range(3))
+    flat, dy_flat, dVT, dbV = part.view(-1), dy_hat.view(-1), grads.named["V"].T, grads.named.get("bV")
+    size, loss = y.new_tensor(y.numel()), y.new_zeros(())  # of a number, each call would make a tensor
+
+    def gradient() -> None:
+        forward()
+        torch.sub(y_hat, y, out=e)
+        torch.clamp(e, -delta, delta, out=dy_hat)
+        torch.sub(e, dy_hat, alpha=0.5, out=part)
+        torch.dot(flat, dy_flat, out=loss)
+        torch.div(loss, size, out=loss)
+
+        torch.div(dy_hat, size, out=dy_hat)
+        torch.mm(hT, dy_hat, out=dVT)
+        if dbV is not None:
+            torch.sum(dy_hat, dim=0, out=dbV)
+        torch.mm(dy_hat, V, out=dh)
+        back()
+
+    def train_step() -> None:
+        gradient()
+        torch.sub(p.weights, grads.weights, alpha=lr, out=p.weights)
+        torch.sub(p.output, grads.output, alpha=lr, out=p.output)
 
     def result() -> dict[str, NDArray[Any]]:
         if task == "gradient":
-            return to_arrays({"loss": loss} | {f"d{name}": grad for name, grad in grads.items()})
-        return to_arrays({"loss": loss} | p)
+            return to_arrays({"loss": loss} | {f"d{name}": grad for name, grad in grads.named.items()})
+        return to_arrays({"loss": loss} | p.named)
 
     call = {"gradient": gradient, "train_step": train_step}[task]
     return Bound(inference(call), inference(reset), result)

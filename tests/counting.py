@@ -29,13 +29,15 @@ NUMPY_PASSES = {
 }
 TORCH_PASSES = {
     **dict.fromkeys(("add", "add_", "sub", "rsub", "neg", "sum", "mean"), "add"),
-    **dict.fromkeys(("mul", "mul_", "div", "clamp", "addcmul", "lerp", "sign", "gt", "relu"), "multiply"),
+    **dict.fromkeys(
+        ("mul", "mul_", "div", "clamp", "addcmul", "lerp", "sign", "gt", "relu", "dot"), "multiply"
+    ),
     **dict.fromkeys(("tanh_backward", "sigmoid_backward", "threshold_backward"), "multiply"),
     **dict.fromkeys(("huber_loss", "huber_loss_backward"), "multiply"),
     **dict.fromkeys(("tanh", "tanh_"), "tanh"),
     **dict.fromkeys(("sigmoid", "sigmoid_"), "sigmoid"),
 }
-TORCH_PRODUCTS = {"mm": 0, "addmm": 1}  # place of the left operand
+TORCH_PRODUCTS = {"mm": 0, "addmm": 1, "bmm": 0, "addbmm": 1}  # place of the left operand
 NO_ARITHMETIC = {
     "t", "permute", "transpose", "view", "_unsafe_view", "unbind", "select", "slice", "detach", "alias",
     "expand", "unsqueeze", "squeeze", "as_strided", "split", "unsafe_split",  # views
@@ -117,10 +119,10 @@ def _torch_operations(call: Any) -> Seen:
             into = "out" in kwargs
             if name in TORCH_PRODUCTS:
                 left, right = args[TORCH_PRODUCTS[name] :][:2]
-                stored = _stored(*(one.stride()[0] < one.stride()[1] for one in (left, right)))
-                size = (*left.shape, right.shape[1])
+                stored = _stored(*(one.stride()[-2] < one.stride()[-1] for one in (left, right)))
+                size, times = (*left.shape[-2:], right.shape[-1]), len(left) if left.ndim == 3 else 1
                 if 0 not in size:
-                    seen.append(Operation(Kernel(PRODUCT, size, stored, into)))
+                    seen.append(Operation(Kernel(PRODUCT, size, stored, into), times))
             elif name in TORCH_PASSES:
                 sizes = [one.numel() for one in (*args, result) if isinstance(one, Tensor)]
                 if (n := max(sizes)) > 1:

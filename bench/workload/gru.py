@@ -119,9 +119,8 @@ def numpy_inplace(case: Case) -> Operations:
 def torch_inplace(case: Case) -> Operations:
     """Count the operations of impl_torch/gru_inplace.py: as impl_numpy/gru_inplace.py, with fewer passes."""
     n = hidden_size(case)
-    step = passes(2 * n, (("add", 3), *TORCH_SIGMOID))
-    step += passes(n, (("multiply", 4), ("tanh", 2), ("multiply", 4)))  # addcmul, tanh, lerp
-    step_back = [each("add", n, 3, 2), each("multiply", n, 4), each("multiply", n, 3, 5)]
+    step = passes(2 * n, TORCH_SIGMOID) + passes(n, (("multiply", 4), ("tanh", 2), ("multiply", 4)))
+    step_back = [each("add", n), each("multiply", n, 4, 2), each("multiply", n, 3, 5)]
     step_back += [each("multiply", 2 * n, 4), each("multiply", 2 * n, 3)]  # both sigmoids
     return in_place(case, GRU, step, step_back, apart=True)
 

@@ -107,7 +107,7 @@ def torch_inplace(case: Case) -> Operations:
     """Count the operations of impl_torch/lstm_inplace.py: as in NumPy, with fewer passes."""
     n = hidden_size(case)
     step = passes(3 * n, TORCH_SIGMOID) + passes(n, (("tanh", 2), *FUSED_STATE))
-    step_back = [each("add", n), each("multiply", n, 4, 2), each("multiply", n, 3, 7)]
+    step_back = [each("multiply", n, 4, 3), each("multiply", n, 3, 4)]
     step_back += [each("multiply", 3 * n, 4), each("multiply", 3 * n, 3)]  # three sigmoids
     return in_place(case, LSTM, step, step_back, [each("multiply", n)])
 

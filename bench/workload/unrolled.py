@@ -36,6 +36,8 @@ Passes = tuple[tuple[str, int], ...]  # name, and the number of arrays of its si
 HUBER: Passes = (
     ("add", 3), ("multiply", 2), ("multiply", 2), ("add", 3), ("multiply", 3), ("add", 1), ("multiply", 2),
 )  # fmt: skip
+# half of the clip is subtracted in the pass, and the mean is a product of vectors
+TORCH_HUBER: Passes = (("add", 3), ("multiply", 2), ("add", 3), ("multiply", 2), ("multiply", 2))
 SCALE_AND_SUBTRACT: Passes = (("multiply", 2), ("add", 3))  # p - lr dL/dp
 SUBTRACT_SCALED: Passes = (("add", 3),)  # p - lr dL/dp in one pass
 # NumPy's, which never overflows: a comparison, -a, two selections, exp, and twice 1 + z and a quotient
@@ -74,13 +76,27 @@ def to_parameters(case: Case, cell: Cell, named: Passes) -> Operations:
     return [operation for n in sizes for operation in passes(n, named)]
 
 
-def of_task(case: Case, cell: Cell, forward: Operations, back: Operations, updates: Passes) -> Operations:
+def to_joined(case: Case, cell: Cell, named: Passes) -> Operations:
+    """Return passes over the weights joined, and over those of the output."""
+    s = case.shape
+    sizes = cell.gates * s.H * (s.I + s.H + 2 * case.bias), s.O * (s.H + case.bias)
+    return [operation for n in sizes for operation in passes(n, named)]
+
+
+def of_task(
+    case: Case,
+    cell: Cell,
+    forward: Operations,
+    back: Operations,
+    updates: Passes,
+    over: Callable[[Case, Cell, Passes], Operations] = to_parameters,
+) -> Operations:
     """Return the operations of the case's task: ``forward``, and for a gradient also ``back``.
 
-    A training step also applies the passes ``updates`` to each parameter of the cell.
+    A training step also applies the passes ``updates``, to each parameter unless ``over`` says otherwise.
     """
     total = [*forward, *(back if case.task != "forward" else ())]
-    return total + (to_parameters(case, cell, updates) if case.task == "train_step" else [])
+    return total + (over(case, cell, updates) if case.task == "train_step" else [])
 
 
 def needed_products(case: Case, cell: Cell, *, first: int | None = None) -> Operations:
@@ -148,22 +164,37 @@ def in_place(
     *,
     apart: bool = False,
 ) -> Operations:
-    """Count BPTT in PyTorch's workspace: no allocation, and if possible one product over all steps.
+    """Count BPTT in PyTorch's workspace: by rows where there is one gate, else a column for each sample.
 
-    addmm adds within a product, addcmul and ``alpha`` multiply within another pass. With biases ``apart``
-    dL/dU takes another product for the last gate.
+    addmm adds within a product, addcmul and ``alpha`` multiply within another pass. With biases ``apart`` the
+    last gate's sums of U x_t and W h_{t-1} are products of their own.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
+    of_x = s.I + case.bias  # what U and bU multiply
     # no W h_0, as h_0 = 0, and no part of dL/dW from it
-    forward = [nn(rows, s.I, gates), nt(s.B, s.H, gates, s.T - 1), *repeated(s.T, step), nt(s.B, s.H, s.O)]
-    back = [*passes(s.B * s.O, HUBER[:2] + HUBER[3:]), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-    back += [*repeated(s.T, step_back), *repeated(s.T - 1, [nn(s.B, gates, s.H), *handed])]
-    back.append(tn(gates, rows - s.B, s.H, s.T > 1))
-    back += [tn(s.I, rows, block) for block in ((gates - s.H, s.H) if apart else (gates,))]
-    if case.bias:
-        forward.append(each("add", gates, times=1 - apart))
-        back += [summed(rows, gates), *([summed(rows, s.H)] if apart else []), summed(s.B, s.O)]
-    return into(of_task(case, cell, forward, back, SUBTRACT_SCALED))
+    if cell.gates == 1:
+        forward = [nn(rows, s.I, gates), nn(s.B, s.H, gates, s.T - 1), nn(s.B, s.H, s.O)]
+        back = [tn(s.H, s.B, s.O), nt(s.B, gates, s.H, s.T - 1)]
+        back += [tn(s.I, rows, gates), tn(s.H, rows - s.B, gates, s.T > 1)]
+        if case.bias:
+            forward.append(each("add", gates))
+            back.append(summed(rows, gates))
+    else:
+        # rows of the weights; their columns in the first step, and those that W adds in later ones
+        blocks = [(gates, of_x + case.bias, s.H)]
+        if apart:
+            blocks = [(gates - s.H, of_x + case.bias, s.H), (s.H, of_x, 0), (s.H, int(case.bias), s.H)]
+        steps = [(m, k, int(k > 0)) for m, k, _ in blocks] + [(m, k + more, s.T - 1) for m, k, more in blocks]
+        forward = [*(tn(m, k, s.B, times) for m, k, times in steps), tn(s.B, s.H, s.O)]
+        back = [nn(s.H, s.B, s.O), nn(s.H, gates, s.B, s.T - 1)]
+        if s.B > 1:
+            back += [nt(m, s.B, k, times) for m, k, times in steps]
+        else:
+            back += [tn(m, s.T, k + more) for m, k, more in blocks]
+    forward += repeated(s.T, step)
+    back += [*passes(s.B * s.O, TORCH_HUBER), nt(s.B, s.O, s.H), *repeated(s.T, step_back)]
+    back += [*repeated(s.T - 1, handed), *([summed(s.B, s.O)] if case.bias else [])]
+    return into(of_task(case, cell, forward, back, SUBTRACT_SCALED, to_joined))
 
 
 def in_columns(
@@ -203,11 +234,10 @@ def in_columns(
     back += [*repeated(s.T, step_back), *repeated(s.T - 1, [tn(s.H, gates, s.B), *handed])]
     back += [over_all(gates, rows - s.B, s.H, s.T > 1), over_all(gates_of_x[0], rows, of_x + case.bias)]
     back += [over_all(s.H, rows, of_x), over_all(s.H, rows, 1, case.bias)] if apart else []
-    total = into([*forward, *(back if case.task != "forward" else ())])
-    if case.task == "train_step":
-        total += into([each("add", gates * (of_x + of_h)), each("add", s.O * of_h)])
-        total += into([each("multiply", halved * s.H * (of_x + of_h), 2)] if halved else [])
-    return total
+    total = of_task(case, cell, forward, back, SUBTRACT_SCALED, to_joined)
+    if case.task == "train_step" and halved:
+        total.append(each("multiply", halved * s.H * (of_x + of_h), 2))
+    return into(total)
 
 
 def autograd(
