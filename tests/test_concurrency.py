@@ -2,8 +2,10 @@
 
 import io
 import json
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +21,7 @@ from streams import Played
 
 import bench
 from bench import proof
-from bench.analysis.concurrency import Concurrency
+from bench.analysis.concurrency import Concurrency, analyse_many
 from bench.api.options import StreamOptions
 from bench.api.stream import carry_out, declare, make_case
 from bench.cli.main import main
@@ -32,7 +34,16 @@ from bench.measure.messages import Refused
 from bench.measure.stream import measure
 from bench.measure.stream_child import EXPECTED, INPUTS, Done, Job, Started, serve
 from bench.measure.turns import MOST_STEPS, take_turns
-from bench.records.stream import CONTROL, Histogram, Level, Pace, StreamFile, read_stream
+from bench.records.stream import (
+    CONTROL,
+    FILE_NAME,
+    WIDTH,
+    Histogram,
+    Level,
+    Pace,
+    StreamFile,
+    read_stream,
+)
 from bench.reporting.concurrency_plot import concurrency_plot
 from bench.reporting.streamed import StreamAnswer, load_streamed
 from bench.workload.data import make
@@ -342,13 +353,43 @@ def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(
     assert streamed.sentence == (
         f"Streams that this machine serves at 1 kHz on 2 processes: {numpy.least} by NumPy and {torch.least} "
         "by PyTorch, with at most 1 % of the steps late; a control as long as the slowest step, which "
-        f"computes nothing: {control.least}; the machine itself sets the limit of NumPy and PyTorch."
+        f"computes nothing: {control.least}; the machine itself may set the limit of NumPy and PyTorch."
     )
     later = [n for block, arm, n in played.levels if block == 3 and arm == NAMES[0]]
     assert len(later) <= 3 + 3  # the levels, and a few tries beside the last number
     monkeypatch.setattr("bench.api.concurrency.MOST_SEARCHED", 50)
     capped = answer(tmp_path / "capped", **AT_A_RATE, blocks=1)
     assert "at least 50 by NumPy and at least 50 by PyTorch" in capped.sentence
+    assert capped.sentence.endswith("nothing: at least 50.")  # no machine sets a limit that was not reached
+
+
+def test_the_machine_limits_no_arm_that_serves_what_its_step_allows(
+    tmp_path: Path, played: type[PlayedProcesses]
+) -> None:
+    stream = read_stream(play(tmp_path / "a", **AT_A_RATE))
+    longer = structs.replace(stream.levels[0].times, bins=[round(math.log(12_000) / WIDTH)], counts=[2000])
+    levels = [structs.replace(at, times=longer) if at.arm == NAMES[0] else at for at in stream.levels]
+    numpy, torch, _ = analyse_many(replace(stream, levels=levels)).served
+    assert set(numpy.lacking.values()) == {0.0}
+    assert (numpy.machine, torch.machine) == (False, True)
+
+
+def test_a_block_in_which_an_arm_failed_tells_nothing_of_how_many_it_serves(
+    tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = PlayedProcesses.ask
+
+    def fall(self: PlayedProcesses, messages: list[Any], expected: object) -> Any:
+        searching = isinstance(messages[0], Serve) and messages[0].streams > 16
+        refused = searching and self.job.block == failing and self.job.arm == NAMES[1]
+        return Refused("crashed", "it fell") if refused else ask(self, messages, expected)
+
+    monkeypatch.setattr(PlayedProcesses, "ask", fall)
+    for failing, known in ((2, [1]), (1, None)):
+        summary = answer(tmp_path / str(failing), **AT_A_RATE, blocks=3).summary
+        by_arm = {served.arm.id: served for served in summary.served if served.arm}
+        assert (sorted(by_arm[NAMES[1]].by_block) if NAMES[1] in by_arm else None) == known
+        assert by_arm[NAMES[0]].by_block.keys() == {1, 2, 3}
 
 
 def test_an_arm_that_fails_is_told_and_what_ends_it_keeps_whole_blocks(
@@ -422,6 +463,27 @@ def test_the_plot_has_a_curve_for_each_arm_and_for_the_control(
 
 
 # the file and the command
+
+
+def test_a_file_that_was_cut_anywhere_has_whole_blocks_or_is_one_clear_line(
+    tmp_path: Path, played: type[PlayedProcesses]
+) -> None:
+    for options in ({}, AT_A_RATE):
+        lines = (play(tmp_path / f"whole{len(options)}", blocks=2, **options) / FILE_NAME).read_bytes()
+        for n in range(1, lines.count(b"\n")):
+            (tmp_path / FILE_NAME).write_bytes(b"".join(lines.splitlines(keepends=True)[:n]))
+            levels = read_stream(tmp_path).levels
+            if levels:
+                cut = load_streamed(tmp_path)
+                assert "It was cut off after 1 block." in str(cut)
+                assert {point.arm for point in cut.summary.points if point.streams == 16} == {
+                    *cut.stream.declaration.arms,
+                    None,
+                }
+            else:
+                with pytest.raises(Unfinished, match="holds no whole block"):
+                    load_streamed(tmp_path)
+            assert {level.block for level in levels} <= {1}
 
 
 def test_levels_that_contradict_each_other_are_refused(tmp_path: Path, played: type[PlayedProcesses]) -> None:

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import pytest
 from bursts import burst
 from declared import declare
 from journals import example_environment
+from msgspec import structs
 from reports import around, facts_of
 from streams import write_stream
 
@@ -345,7 +347,8 @@ def test_threads_are_told_by_what_each_of_them_computed(monkeypatch: pytest.Monk
             False,
             "Neither: fast-jit is faster than both, 4.00 times at the median and 4.00 times at p99.",
         ),
-        (6000, False, "fast-jit is not proved to be ahead of both at any percentile."),
+        (6000, False, "fast-jit is not ahead of both at any percentile."),
+        (4001, False, "fast-jit is not proved to be ahead of both at any percentile."),
         (1000, True, "fast-jit is not proved to be ahead of both at any percentile."),
     ],
 )
@@ -374,6 +377,21 @@ def test_a_stream_says_neither_in_a_sentence_of_its_own(
     assert quick or {ratio.family for ratio in tails.ratios if ratio.kind == "best"} == {2}
 
 
+def test_the_sentence_of_a_stream_says_which_library_is_on_an_accelerator(
+    fakes: None, tmp_path: Path
+) -> None:
+    times = {"numpy-inplace": 4000, "torch-inplace": 8000, "fast-jit": 1000, CONTROL: 100}
+    calls = {name: [float(ns)] * 3000 for name, ns in times.items()}
+    stream = read_stream(write_stream(tmp_path / "stream", calls, quick=True))
+    numpy, torch, peer = stream.declaration.arms
+    arms = [numpy, structs.replace(torch, device="cuda:0"), peer]
+    on_cuda = replace(stream, declaration=structs.replace(stream.declaration, arms=arms))
+    sentence = answer_one(analyse(on_cuda)).sentence
+    assert "PyTorch on cuda:0 2.00 times [2.00, 2.00] as long at the median" in sentence
+    said = "is not proved to be ahead of NumPy and PyTorch on cuda:0 at any percentile."
+    assert sentence.endswith(f" fast-jit {said}")
+
+
 def test_a_stream_without_a_time_of_one_library_names_no_peer_as_its_answer(
     fakes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,7 +400,7 @@ def test_a_stream_without_a_time_of_one_library_names_no_peer_as_its_answer(
     calls = {name: [float(ns)] * 3000 for name, ns in times.items()}
     sentence = answer_one(analyse(read_stream(write_stream(tmp_path / "stream", calls)))).sentence
     assert sentence.startswith("Back to back; NumPy takes 4.00 µs at the median")
-    assert sentence.endswith(" fast-jit: not compared, as NumPy or PyTorch has no times.")
+    assert sentence.endswith(" fast-jit: not compared, as a peer, NumPy or PyTorch has no times.")
 
 
 def test_peers_of_a_stream_are_those_that_can_stream_it_with_one_thread(fakes: None) -> None:

@@ -51,6 +51,7 @@ from bench.records.record import Failure, Pair
 from bench.records.sealed import load_sealed
 from bench.records.stream import (
     CONTROL,
+    FILE_NAME,
     FORMAT,
     Burst,
     Decision,
@@ -225,6 +226,9 @@ def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path)
     assert noisy.sentence == (
         f"{IN_TIME}, {SLOWER}; at p99 the tail may be the machine's, as the control shows."
     )
+    differing = answer(tmp_path / "c", torch=spread(8100, tail=2.1), control=spread(8100, tail=1.3))
+    assert not any(arm.times[0.99].machine for arm in differing.summary.arms)
+    assert differing.sentence.endswith("at p99 the difference may be the machine's, as the control shows.")
     numpy, torch = noisy.summary.arms
     assert numpy.times[0.99].machine
     assert torch.times[0.99].machine
@@ -238,6 +242,17 @@ def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path)
     told = "both are in time but for delays that may be the machine's (at most 2 %, the control 1 %)"
     assert told in late.sentence
     assert late.summary.arms[1].missed_by_machine
+
+
+def test_a_file_that_was_cut_within_its_first_block_holds_no_whole_block(tmp_path: Path) -> None:
+    calls = {"numpy-batched": spread(8000), CONTROL: spread(8000)}
+    folder = write_stream(tmp_path / "a", calls, blocks=2, end=None)
+    lines = (folder / FILE_NAME).read_bytes().splitlines(keepends=True)
+    assert "It was cut off after 1 block." in str(load_streamed(folder))
+    for n in (2, 3, 4):  # the decision, the arm, the control
+        (folder / FILE_NAME).write_bytes(b"".join(lines[:n]))
+        with pytest.raises(Unfinished, match="holds no whole block"):
+            load_streamed(folder)
 
 
 def test_the_sentence_on_one_arm_tells_no_tail_of_the_machine_as_the_librarys(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def analyse_many(stream: Stream) -> Concurrency:
         if not level.search:
             of_level.setdefault((level.streams, level.workers, level.arm), []).append(level)
     arms = [arm for arm in declared.arms if any(name == arm.id for *_, name in of_level)]
-    if not arms:
+    if not (arms and any(name == CONTROL for *_, name in of_level)):
         raise no_whole_block(stream)
     points = tuple(
         _point(arm, levels, of_level.get((*size, CONTROL), []))
@@ -123,10 +123,11 @@ def analyse_many(stream: Stream) -> Concurrency:
                 capacity.arm: {block: 1 / n for block, n in capacity.by_block.items() if capacity.least}
                 for capacity in served
             }
+            sides = (longer.get(arm, {}) for arm in (entry, baseline))
             ratio = Ratio(
                 what="served", streams=None, workers=declared.workers, entry=entry, baseline=baseline
             )
-            ratios += over_blocks(ratio, longer[entry], longer[baseline], verdicts=declared.verdicts)
+            ratios += over_blocks(ratio, *sides, verdicts=declared.verdicts)
     judged = (
         replace(ratio, verdict="NONE", reason=BY_MACHINE)
         if ratio.machine and ratio.verdict in DECIDED
@@ -168,11 +169,18 @@ def _ratios(points: Sequence[Point], entry: Arm, baseline: Arm, verdicts: bool) 
 
 
 def _served(stream: Stream, arms: Sequence[Arm]) -> tuple[Served, ...]:
-    """Return how many streams each arm and the control served."""
+    """Return how many streams each arm and the control served; without arms whose search was never whole.
+
+    The machine sets no limit where none was reached, or where an arm serves what its step alone allows.
+    """
     declared, served = stream.declaration, list[Served]()
+    failed = {(failure.entry, failure.block) for failure in stream.failures}  # before its search was over
     for arm in (*arms, None):
         name = arm.id if arm else CONTROL
-        tried = [level for level in stream.levels if level.search and level.arm == name]
+        searched = [level for level in stream.levels if level.search and level.arm == name]
+        tried = [level for level in searched if (name, level.block) not in failed]
+        if not tried:
+            continue
         by_block = {level.block: 0 for level in tried}
         for level in (level for level in tried if level.late <= LATE):
             by_block[level.block] = max(by_block[level.block], level.streams)
@@ -180,8 +188,12 @@ def _served(stream: Stream, arms: Sequence[Arm]) -> tuple[Served, ...]:
         allowed = declared.workers * (declared.period_ns or 0.0) / step_ns
         capped = min(by_block.values()) >= declared.most_streams
         served.append(Served(arm, by_block, allowed, capped))
+    if len(served) < 2 or served[-1].arm:
+        return ()
     *capacities, control = served
-    return (
-        *(replace(capacity, machine=explained(capacity.lacking, control.lacking)) for capacity in capacities),
-        control,
-    )
+    return (*(replace(capacity, machine=_by_machine(capacity, control)) for capacity in capacities), control)
+
+
+def _by_machine(served: Served, control: Served) -> bool:
+    lacks = served.lacking
+    return not served.capped and median(lacks.values()) > 0 and explained(lacks, control.lacking)

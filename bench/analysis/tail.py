@@ -121,9 +121,9 @@ def analyse(stream: Stream) -> Tails:
         Unfinished: no block is whole; with exit code 1 if that is since a result was proved wrong.
     """
     decision, bursts = stream.decision, stream.bursts
-    if decision is None or not any(bursts[arm.id] for arm in stream.declaration.arms):
-        raise no_whole_block(stream)
     control = bursts[CONTROL]
+    if not (decision and control and any(bursts[arm.id] for arm in stream.declaration.arms)):
+        raise no_whole_block(stream)
     summarise = partial(_tail, control=control, calls=decision.calls)
     arms = tuple(summarise(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id])
     by_arm = {tail.arm: tail for tail in arms}

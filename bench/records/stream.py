@@ -249,6 +249,8 @@ def read_begin(path: Path, lines: int) -> Content[AnyRecord]:
 def read_stream(path: Path) -> Stream:
     """Read a folder or a file; an incomplete last line is left out.
 
+    So are the times of the last block where no end follows: nothing tells whether they are all.
+
     Raises:
         UserError: the file is unreadable, damaged or too large, has another schema, or contradicts itself.
     """
@@ -269,8 +271,12 @@ def read_stream(path: Path) -> Stream:
     refuse_contradictions(path, _contradictions(stream, all_bursts))
     for own in declaration.libraries:
         own.introduce()
+    timed = [burst.block for burst in all_bursts] + [level.block for level in stream.levels]
+    cut = None if stream.end else max(timed, default=None)
+    stream.levels[:] = [level for level in stream.levels if level.block != cut]
     for burst in all_bursts:
-        bursts[burst.arm].append(burst)
+        if burst.block != cut:
+            bursts[burst.arm].append(burst)
     for of_arm in bursts.values():
         of_arm.sort(key=lambda burst: burst.block)
     return stream

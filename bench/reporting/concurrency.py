@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from bench.analysis.concurrency import Concurrency, Point, Ratio, Served
-from bench.machine import libraries, units, wording
+from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.record import Arm
 from bench.records.stream import LATE
@@ -12,6 +12,7 @@ from bench.reporting.section import Cell, Fields, TextTable, text_table
 from bench.reporting.stream_tables import (
     MACHINE,
     label,
+    library_name,
     quantile_cell,
     ratio_cell,
     share_cell,
@@ -43,10 +44,7 @@ def _names(summary: Concurrency) -> dict[Arm, str]:
     """Return what the arms are called: by their library where it has one arm, else by their variant."""
     arms = summary.stream.declaration.arms
     used = [arm.library for arm in arms]
-    return {
-        arm: libraries.library(arm.library).label if used.count(arm.library) == 1 else arm.title
-        for arm in arms
-    }
+    return {arm: library_name(arm) if used.count(arm.library) == 1 else arm.title for arm in arms}
 
 
 def number_served(served: Served) -> str:
@@ -58,7 +56,7 @@ def _served(summary: Concurrency) -> str:
     names, (*arms, control) = _names(summary), summary.served
     counts = [f"{number_served(served)} by {names[served.arm]}" for served in arms if served.arm]
     machine = [names[served.arm] for served in arms if served.arm and served.machine]
-    limit = f"; the machine itself sets the limit of {wording.listing(machine)}" if machine else ""
+    limit = f"; the machine itself may set the limit of {wording.listing(machine)}" if machine else ""
     return (
         f"streams that this machine serves at {frequency(summary.stream.declaration.rate or 0)} "
         f"{on_workers(summary)}: {wording.listing(counts)}, with at most {units.percent(LATE)} of the steps "

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.analysis import concurrency, tail
-from bench.machine import units
+from bench.machine import libraries, units
 from bench.records.record import Arm
 from bench.records.stream import CONTROL
 from bench.reporting.section import Cell, TextTable
@@ -18,6 +18,11 @@ Ratio = tail.Ratio | concurrency.Ratio
 def label(q: float) -> str:
     """Return a percentile's name: p99.9."""
     return f"p{100 * q:g}"
+
+
+def library_name(arm: Arm) -> str:
+    """Return the label of an arm's library, and its device unless that is the CPU: PyTorch on cuda:0."""
+    return libraries.library(arm.library).label + f" on {arm.device}" * (arm.device != "cpu")
 
 
 def variant_cell(arm: Arm | None) -> Cell:

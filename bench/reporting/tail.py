@@ -12,6 +12,7 @@ from bench.reporting.section import Cell, Fields, TextTable, text_table
 from bench.reporting.stream_tables import (
     MACHINE,
     label,
+    library_name,
     quantile_cell,
     ratio_cell,
     share_cell,
@@ -20,6 +21,7 @@ from bench.reporting.stream_tables import (
 )
 from bench.reporting.tables import HEADLINES
 
+NOT_COMPARED = "not compared, as a peer, NumPy or PyTorch has no times"
 UNDECIDED = {"EQUIVALENT": " (the same)", "UNRESOLVED": " (not resolved)", "NONE": " (no verdict)"}
 
 
@@ -65,16 +67,21 @@ def _of_peers(tails: Tails) -> str:
             by_q.setdefault(ratio.q, []).append(ratio)
     if not by_q:
         peers = [tail.arm.variant for tail in tails.arms if tail.arm and tail.arm.peer]
-        return f"{wording.listing(peers)}: not compared, as NumPy or PyTorch has no times." if peers else ""
-    names = {ratio.entry.variant for ratios in by_q.values() for ratio in ratios}
+        return f"{wording.listing(peers)}: {NOT_COMPARED}." if peers else ""
+    first = next(iter(by_q.values()))  # of one peer, with NumPy and with PyTorch
+    name, sides = first[0].entry.variant, [ratio.baseline for ratio in first]
+    both = (
+        "both" if all(arm.device == "cpu" for arm in sides) else wording.listing([*map(library_name, sides)])
+    )
     ahead = [
         f"{units.ratio(min(1 / (ratio.ratio or 1) for ratio in ratios))} times at {_place(q)}"
         for q, ratios in by_q.items()
         if len(ratios) > 1 and all(ratio.verdict == "FASTER" for ratio in ratios)
     ]
     if ahead:
-        return f"Neither: {wording.listing([*names])} is faster than both, {wording.listing(ahead)}."
-    return f"{wording.listing([*names])} is not proved to be ahead of both at any percentile."
+        return f"Neither: {name} is faster than {both}, {wording.listing(ahead)}."
+    behind = all(any(ratio.verdict == "SLOWER" for ratio in ratios) for ratios in by_q.values())
+    return f"{name} is not {'proved to be ' * (not behind)}ahead of {both} at any percentile."
 
 
 def _of_libraries(tails: Tails) -> str:
@@ -92,9 +99,11 @@ def _of_libraries(tails: Tails) -> str:
         others = [_times(ratio, swapped) for ratio in ratios if not ratio.machine]
         takes += f", {_name(sides_named[1])} {wording.listing(others)}"
     clauses = [_in_time(sides_named, tails), f"{_name(sides_named[0])} takes {takes}{of_group(tails)}"]
-    if by_machine:
-        where = wording.listing([_place(q) for q in by_machine])
-        clauses.append(f"at {where} the tail may be the machine's, as the control shows")
+    tails_too = [q for q in by_machine if all(tail.times[q].machine for tail in sides_named)]
+    for noun, qs in (("tail", tails_too), ("difference", [q for q in by_machine if q not in tails_too])):
+        if qs:
+            where = wording.listing([*map(_place, qs)])
+            clauses.append(f"at {where} the {noun} may be the machine's, as the control shows")
     return wording.capital(full_stop("; ".join(clauses)))
 
 
@@ -104,8 +113,7 @@ def _peers_last(tail: Tail) -> tuple[bool, float]:
 
 
 def _name(tail: Tail) -> str:
-    """Return the label of an arm's library."""
-    return libraries.library(tail.arm.library).label if tail.arm else CONTROL
+    return library_name(tail.arm) if tail.arm else CONTROL
 
 
 def _place(q: float) -> str:
