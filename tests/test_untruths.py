@@ -165,6 +165,6 @@ def test_a_quick_run_on_a_busy_machine_says_so_and_promises_no_verdict():
     for text in reported(busy):
         assert (
             "The machine was busy: other programs used 1.30 processors before it began and disturbed "
-            f"{sum(counted)} of {len(counted)} measurements. {NO_VERDICT} on a quiet machine: rnnbench run "
-            "--wait-quiet 10min"
+            f"{sum(counted)} of {len(counted)} measurements. {NO_VERDICT} on a quiet machine: the same "
+            "command with "
         ) in text

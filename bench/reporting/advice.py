@@ -83,8 +83,8 @@ class Advice:
         return json.dumps(self.as_dict(), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
-        lines = (*self.sentences, "", f"Again: {shlex.join(self.command)}", f"Journal: {self.journal}")
-        return printable("\n".join(lines))
+        again, page = f"Again: {shlex.join(self.command)}", f"A page: rnnbench report {self.journal}"
+        return printable("\n".join((*self.sentences, "", again, page)))
 
     __repr__ = __str__
 

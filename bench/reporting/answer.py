@@ -48,8 +48,12 @@ def terminal_lines(facts: Facts) -> tuple[str, ...]:
 
 
 def main_comparison(facts: Facts) -> Comparison | None:
-    """Return the main comparison: of the usual forms, else of the fastest, else of a table's first row."""
-    if headline := facts.summary.headline("as_written") or facts.summary.headline("best"):
+    """Return the main comparison: of the usual forms, else of the fastest, else of a table's first row.
+
+    Usual forms that were left out to keep within the time make way for the fastest.
+    """
+    usual, fastest = facts.summary.headline("as_written"), facts.summary.headline("best")
+    if headline := fastest if usual is None or (usual.left_out and fastest) else usual:
         return headline
     rows = sorted(facts.rows.values(), key=lambda row: row.arm.peer)
     pairs = (row.comparison for row in rows if not row.arm.known_wrong)
@@ -163,12 +167,9 @@ def _what_gives_verdicts(facts: Facts) -> str:
         busy.append(f"disturbed {disturbed} of {wording.count(counted, 'measurement')}")
     if not busy:
         return "Verdicts take a run that is not quick."
-    plan = facts.run.plan
-    preset = f" --preset {plan.preset}" * (plan.preset == "cells")
-    cell = words.cell_options(plan.groups[0].entries[0].case)
     return (
         f"The machine was busy: other programs {' and '.join(busy)}. Verdicts take a run that is not quick "
-        f"on a quiet machine: rnnbench run{preset}{cell} --wait-quiet 10min."
+        "on a quiet machine: the same command with `--wait-quiet 10min` in place of `--quick`."
     )
 
 

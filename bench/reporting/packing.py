@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from bench.analysis.verdict import Comparison, Word
+from bench.analysis.verdict import DECIDED, Comparison, Word
+from bench.machine import units
 from bench.reporting import words
 from bench.reporting.facts import Facts
 
@@ -35,7 +36,10 @@ def _spans(facts: Facts, pairs: Sequence[Comparison]) -> str:
         first, *others = span
         ends = (first, *others[-1:])
         lengths = " to ".join(facts.case(pair.entry).lengths for pair in ends)
-        factors = " to ".join(lead.times for pair in ends if (lead := words.lead(pair)))
-        decided = f", {factors}" * (verdict in ("faster", "slower"))
-        texts.append(f"{verdict} at lengths {lengths}{decided}")
+        if first.verdict in DECIDED:
+            factors = " to ".join(lead.times for pair in ends if (lead := words.lead(pair)))
+        else:
+            times = " to ".join(units.with_interval(pair.ratio, pair.low, pair.high) for pair in ends)
+            factors = f"{times} of the time"
+        texts.append(f"{verdict} at lengths {lengths}, {factors}")
     return "; ".join(texts)

@@ -179,10 +179,11 @@ def _explained(tails: Tails) -> str:
     def counted(response: bool) -> str:
         arms = [tail.response if response else tail.times for tail in tails.arms]
         counts = {q: sum(quantiles[q].machine for quantiles in arms) for q in places}
-        return wording.listing([f"{n} of {len(arms)} at {label(q)}" for q, n in counts.items()])
+        return wording.listing([f"at {label(q)} of {n}" for q, n in counts.items()])
 
+    n_arms = wording.count(len(tails.arms), "variant")
     responses = f"; from when a sample was due, {counted(True)}" if tails.control.response else ""
-    return f"The control, which computes nothing, explains those of {counted(False)}{responses}."
+    return f"Of {n_arms} the control, which computes nothing, explains the tail {counted(False)}{responses}."
 
 
 def setting(declared: Declaration) -> str:
