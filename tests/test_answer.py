@@ -37,6 +37,7 @@ from bench.reporting import answer, article, words
 from bench.reporting.article import run_article
 from bench.reporting.build import content_of, headline
 from bench.reporting.tables import times_table
+from bench.workload import catalog
 from bench.workload.case import Case
 
 COMPILED, COMPILED_BASE = "compiled | torch-compile@cpu x1", "compiled | numpy-batched@cpu x1"
@@ -246,6 +247,17 @@ def left_out(*extra: AnyRecord, arms: Sequence[str] = ("numpy-batched@cpu x2",))
         gone = group in groups or arm in arms or f"{group} | {arm}" in crashed
         records += [] if gone else [record]
     return make_run([*records, *extra])
+
+
+def test_a_variant_of_your_own_is_named_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = facts_of(make_run(example_records()))
+    assert "Your own" not in dict(answer.hero(facts).facts)
+    found = catalog.by_name
+    monkeypatch.setattr(answer, "by_name", lambda spec: None if spec == "numpy-inplace" else found(spec))
+    text = dict(answer.hero(facts).facts)["Your own"]
+    assert re.search(
+        r"numpy-batched [\d.]+ µs, numpy-inplace [\d.]+ µs\), numpy-inplace is [\d.]+ times faster", text
+    )
 
 
 def test_where_the_usual_forms_were_left_out_for_time_the_fastest_answer() -> None:

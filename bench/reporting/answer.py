@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from bench.analysis.crossover import Crossing, Line, MapCell, SizeMap, lines
 from bench.analysis.outcome import WITHIN_BUDGET
@@ -19,7 +20,7 @@ from bench.reporting import packing, peers, words
 from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.section import Hero, Pairs
 from bench.reporting.sections.cells import hero as cells_hero
-from bench.workload.catalog import VARIANTS
+from bench.workload.catalog import VARIANTS, by_name
 
 # status of an entry that ended without any result -> label
 BROKEN_LABELS = {"crashed": "CRASHED", "timeout": "TIMEOUT", "oom": "OUT OF MEMORY"}
@@ -91,6 +92,7 @@ def _of_libraries(facts: Facts, why: str, turns: str, right: str) -> Hero:
         ("What was asked for", _requested_lines(facts, requested)),
         ("What was measured", _setting(facts, main, requested)),
         ("Fastest forms", _fastest(facts, main, requested)),
+        ("Your own", _own(facts, requested)),
         (packing.LABEL, "\n".join(packing.sentences(facts))),
         ("On an accelerator", _accelerators(facts, main)),
         ("Why", why if words.is_decided(main) else ""),  # without a decision there is no cause
@@ -334,6 +336,17 @@ def _requested_lines(facts: Facts, asked: Sequence[Comparison]) -> str:
     sentences = [_comparison(facts, f"with {_difference(facts, pair, asked)}", pair) for pair in listed]
     more = f"{len(asked) - MAX_LISTED} more stand in the tables."
     return "\n".join([*sentences, *[more] * (len(asked) > MAX_LISTED)])
+
+
+def _own(facts: Facts, asked: Sequence[Comparison]) -> str:
+    """Return a line for each comparison of a user's variant with the baseline, unless it was ``asked``."""
+    rows = [row for row in facts.rows.values() if by_name(row.arm.spec) is None and not row.arm.twin]
+    pairs = [row.comparison for row in rows if row.comparison and row.comparison.ratio is not None]
+    told = [pair for pair in pairs if pair not in asked][:MAX_LISTED]
+    starts = (f"at {words.work(facts.case(pair.entry))}" for pair in told)
+    if len({facts.entries[pair.entry].group for pair in told}) > 1:
+        starts = (f"with {_difference(facts, pair, told)}" for pair in told)
+    return "\n".join(map(partial(_comparison, facts), starts, told))
 
 
 def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
