@@ -333,6 +333,25 @@ def test_the_answer_back_to_back_is_throughput_with_its_ratio_and_what_a_second_
     assert threads.sentence.startswith("Steps a second of 16 streams on 2 threads: ")
 
 
+def test_a_level_of_which_a_worker_woke_too_late_is_measured_again_twice_at_most(
+    tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve = PlayedProcesses.served
+
+    def slept(self: PlayedProcesses, wanted: Serve) -> Served:
+        late = wanted.first == 1 and (len(played.levels) <= 2 or self.job.block == 2)
+        late_ns = round(0.6 * wanted.length_ns) * late
+        return serve(self, structs.replace(wanted, begin_ns=wanted.begin_ns + late_ns))
+
+    monkeypatch.setattr(PlayedProcesses, "served", slept)
+    stream = answer(tmp_path, streams=("4",), workers=2, blocks=2).stream
+    tries = [[at for at in played.levels if at[0] == block] for block in (1, 2)]
+    # three arms on one worker and on two
+    assert len(tries[1]) == 3 + 3 * 3
+    assert len(tries[0]) <= 6 + 2
+    assert len(stream.levels) == 2 * 6
+
+
 def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(
     tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -460,6 +479,15 @@ def test_the_plot_has_a_curve_for_each_arm_and_for_the_control(
     rated = answer(tmp_path / "b", **AT_A_RATE).summary
     assert lines_of(rated, narrow=True)["control"] == pytest.approx([25.9e3] * 3, rel=0.02)
     assert any([*line.get_ydata()] == [1e6, 1e6] for line in concurrency_plot(rated).axes[0].lines)
+
+
+def test_a_plot_without_any_p99_has_the_deadline_alone(
+    tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.analysis.concurrency.shown", lambda n: [0.5])
+    summary = answer(tmp_path, **AT_A_RATE, blocks=1).summary
+    assert lines_of(summary) == {}
+    assert concurrency_plot(summary).axes[0].get_ylim() == pytest.approx((1e5, 1e7))
 
 
 # the file and the command

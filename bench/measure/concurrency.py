@@ -22,6 +22,7 @@ from bench.records.stream import CONTROL, LATE, Level, merged
 CHILD = "bench.measure.concurrency_child"
 STEP = 1.1  # the number of streams served is found to this factor
 WAKE_NS = 30_000_000  # from a request to the first step
+TRIES = 3  # of a level back to back of which a worker woke too late to work beside the others
 ENOUGH, LONGER = 2000, 5  # steps of a level at a rate, for which it may take so many times as long
 
 
@@ -133,17 +134,21 @@ class ManyStreams(Blocks):
         length_ns = declared.seconds * 1e9 / declared.rounds
         if declared.rate and not search:  # long enough for a p99, if that does not take too long
             length_ns *= min(LONGER, max(1.0, ENOUGH / (n * declared.rate * length_ns * 1e-9)))
-        begin_ns = time.perf_counter_ns() + WAKE_NS + round(length_ns / 10)
-        wanted = [
-            Serve(
-                n, workers, first, threads, begin_ns, round(length_ns), declared.period_ns, declared.pace,
-                self._idle_ns,
-            )
-            for first in processes
-        ]  # fmt: skip
-        replies: list[Served] | None = self._ask(block, name, wanted, Served)
-        if not replies:
-            return None
+        replies: list[Served] = []
+        for _ in range(TRIES):
+            begin_ns = time.perf_counter_ns() + WAKE_NS + round(length_ns / 10)
+            wanted = [
+                Serve(
+                    n, workers, first, threads, begin_ns, round(length_ns), declared.period_ns, declared.pace,
+                    self._idle_ns,
+                )
+                for first in processes
+            ]  # fmt: skip
+            replies = self._ask(block, name, wanted, Served) or []
+            if not replies:
+                return None
+            if declared.rate or max(served.began_ns for served in replies) < begin_ns + length_ns / 2:
+                break
         length_ns = max(served.ended_ns for served in replies) - min(served.began_ns for served in replies)
         responses = [served.response for served in replies if served.response]
         level = Level(

@@ -38,10 +38,13 @@ def concurrency_plot(summary: Concurrency, *, narrow: bool = False) -> Figure:
             axes, 0.0, declared.period_ns, f"deadline {plots.tick(declared.period_ns)}", va="bottom",
             color=SOFT, fontsize=SMALL,
         )  # fmt: skip
+    handles, _ = axes.get_legend_handles_labels()
+    if declared.period_ns and not handles:  # no level has enough steps for a p99
+        axes.set_ylim(0.1 * declared.period_ns, 10 * declared.period_ns)
     plots.style_axes(axes, "both")
     plots.set_ticks(axes.xaxis, FixedLocator(declared.streams), "{:g}".format)
     plots.log_ticks(axes.yaxis, plots.tick if declared.rate else units.rate)
-    if axes.get_legend_handles_labels()[0]:  # no level may have enough steps for a p99
+    if handles:
         plots.legend_below(axes, 1 if narrow else 3)
     return figure
 
