@@ -32,15 +32,15 @@ def concurrency_plot(summary: Concurrency, *, narrow: bool = False) -> Figure:
         curves.setdefault((point.arm, declared.workers if most else point.workers), []).append(point)
     for (arm, workers), points in curves.items():
         _curve(axes, arm, points, faint=workers < declared.workers, rated=bool(declared.rate))
+    handles, _ = axes.get_legend_handles_labels()
+    if declared.period_ns and not handles:  # no level has enough steps for a p99
+        axes.set_ylim(0.1 * declared.period_ns, 10 * declared.period_ns)
     if declared.period_ns:
         axes.axhline(declared.period_ns, **plots.GUIDE)
         plots.beside(
             axes, 0.0, declared.period_ns, f"deadline {plots.tick(declared.period_ns)}", va="bottom",
             color=SOFT, fontsize=SMALL,
         )  # fmt: skip
-    handles, _ = axes.get_legend_handles_labels()
-    if declared.period_ns and not handles:  # no level has enough steps for a p99
-        axes.set_ylim(0.1 * declared.period_ns, 10 * declared.period_ns)
     plots.style_axes(axes, "both")
     plots.set_ticks(axes.xaxis, FixedLocator(declared.streams), "{:g}".format)
     plots.log_ticks(axes.yaxis, plots.tick if declared.rate else units.rate)
