@@ -69,6 +69,9 @@ def bind(
     a_rows, a_steps = a.reshape(T * B, H), a.unbind()
     h_steps = hs.unbind() + hs[-1:].unbind() * (T + 1 - n_states)  # later steps write the last that is kept
 
+    # views of every step, as slicing costs as much as computing; h_0 = 0, but in a stream
+    views = list(zip(a_steps, h_steps, h_steps[1:], strict=False))[not streams :]
+
     def start() -> None:
         h_steps[0].zero_()
 
@@ -76,13 +79,11 @@ def bind(
         if biased:
             torch.add(p["bU"], p["bW"], out=b)
         affine(UT, b if biased else None, rows, a_rows)  # (T B, H): U x_t + bU + bW of every step
-        h = h_steps[0]
-        for t in range(T):
-            a_t = a_steps[t]  # (B, H)
-            if t or streams:  # h_0 = 0
-                torch.addmm(a_t, h, WT, out=a_t)
-            h = h_steps[t + 1]
-            act(a_t, out=h)
+        if not streams:
+            act(a_steps[0], out=h_steps[1])
+        for a_t, h, h_new in views:
+            torch.addmm(a_t, h, WT, out=a_t)  # (B, H)
+            act(a_t, out=h_new)
 
     das, dh = x.new_empty((keep, B, H)), x.new_empty((B, H))
     da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[1:keep].reshape(-1, H)

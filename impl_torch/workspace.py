@@ -100,6 +100,17 @@ def affine(weights: Tensor, bias: Tensor | None, x: Tensor, out: Tensor) -> None
         torch.addmm(bias, x, weights, out=out)
 
 
+def inference(call: Callable[[], None]) -> Callable[[], None]:
+    """Return the call under inference mode; used as a decorator, the mode is made anew in every call."""
+    mode = torch.inference_mode()
+
+    def under_mode() -> None:
+        with mode:
+            call()
+
+    return under_mode
+
+
 def bind_in_place(
     task: str,
     params: Params,
@@ -134,7 +145,6 @@ def bind_in_place(
         affine(VT, bV, h, y_hat)
 
     reset()
-    inference = torch.inference_mode()
     if task in ("stream", "forward"):
         return Bound(inference(forward), inference(reset), lambda: to_arrays({"y_hat": y_hat}))
 
