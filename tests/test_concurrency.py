@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, cycle
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar
 
 import msgspec
@@ -44,6 +45,7 @@ from bench.records.stream import (
     StreamFile,
     read_stream,
 )
+from bench.reporting.concurrency import headline
 from bench.reporting.concurrency_plot import concurrency_plot
 from bench.reporting.streamed import StreamAnswer, load_streamed
 from bench.workload.data import make
@@ -409,6 +411,43 @@ def test_a_block_in_which_an_arm_failed_tells_nothing_of_how_many_it_serves(
         by_arm = {served.arm.id: served for served in summary.served if served.arm}
         assert (sorted(by_arm[NAMES[1]].by_block) if NAMES[1] in by_arm else None) == known
         assert by_arm[NAMES[0]].by_block.keys() == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("options", "quick", "said"),
+    [
+        ({}, False, "Neither: numpy-inplace is 2.00 times faster than both."),
+        ({}, True, "No peer is proved to be ahead of both."),
+        (AT_A_RATE, False, "Neither: numpy-inplace serves {} times as many streams as both."),
+    ],
+)
+def test_a_peer_is_told_in_a_sentence_of_its_own(
+    tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any],
+    quick: bool, said: str,
+) -> None:  # fmt: skip
+    begin = PlayedProcesses.__init__
+
+    def fast(self: PlayedProcesses, *given: Any) -> None:
+        begin(self, *given)
+        self.step_ns = 5000 if "inplace" in self.job.arm else self.step_ns
+
+    monkeypatch.setattr(PlayedProcesses, "__init__", fast)
+    monkeypatch.setattr(f"{__name__}.TWO", (*TWO, "numpy-inplace"))
+    stream = read_stream(play(tmp_path, streams=("4",), quick=quick, blocks=10, **options))
+    numpy, torch, third = stream.declaration.arms
+    arms = [numpy, torch, structs.replace(third, peer=True)]
+    summary = analyse_many(replace(stream, declaration=structs.replace(stream.declaration, arms=arms)))
+    first, other = headline(summary).rsplit(". ", 1)
+    assert "numpy-inplace" not in first
+    if options:
+        most = {capacity.arm: capacity.by_block for capacity in summary.served}
+        factor = median(most[arms[2]][block] / most[numpy][block] for block in range(1, 11))
+        assert float(other.split()[3]) == pytest.approx(factor, rel=0.02)
+        said = said.format(other.split()[3])
+    assert other == said
+    families = {(ratio.entry.variant, ratio.baseline.variant): ratio.family for ratio in summary.ratios}
+    assert families.keys() == {(TWO[1], TWO[0]), ("numpy-inplace", TWO[0]), ("numpy-inplace", TWO[1])}
+    assert quick or families["numpy-inplace", TWO[1]] == 2 * families[TWO[1], TWO[0]]
 
 
 def test_an_arm_that_fails_is_told_and_what_ends_it_keeps_whole_blocks(

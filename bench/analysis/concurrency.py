@@ -89,8 +89,17 @@ class Concurrency:
 
 
 def ratios_of(declared: Declaration) -> int:
-    """Return how many ratios are judged together."""
-    return max(1, len(declared.arms) - 1) * (1 if declared.rate else 2 * len(declared.levels))
+    """Return how many ratios are judged together, at most: those of the libraries, or those of the peers."""
+    pairs = [entry.peer for entry, _ in pairs_of(declared.arms)]
+    return max(1, pairs.count(False), pairs.count(True)) * (1 if declared.rate else 2 * len(declared.levels))
+
+
+def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
+    """Return which arms are compared: each with NumPy's, or the first; a peer with all that are no peers."""
+    others = [arm for arm in arms if not arm.peer] or arms
+    baseline = next((arm for arm in others if arm.library == NUMPY.name), others[0])
+    pairs = [(arm, baseline) for arm in others if arm is not baseline]
+    return pairs + [(arm, other) for arm in arms if arm.peer for other in others if not other.peer]
 
 
 def analyse_many(stream: Stream) -> Concurrency:
@@ -113,9 +122,8 @@ def analyse_many(stream: Stream) -> Concurrency:
         if (levels := of_level.get((*size, arm.id if arm else CONTROL)))
     )
     served = _served(stream, arms) if declared.rate else ()
-    baseline = next((arm for arm in arms if arm.library == NUMPY.name), arms[0])
     ratios = list[Ratio]()
-    for entry in (arm for arm in arms if arm is not baseline):
+    for entry, baseline in pairs_of(arms):
         ratios += _ratios(points, entry, baseline, declared.verdicts)
         if declared.rate:
             # where one serves none in a block, no ratio says by how much
@@ -132,7 +140,8 @@ def analyse_many(stream: Stream) -> Concurrency:
         replace(ratio, verdict="NONE", reason=BY_MACHINE)
         if ratio.machine and ratio.verdict in DECIDED
         else ratio
-        for ratio in judge(ratios, declared.margin)
+        for of_peers in (False, True)
+        for ratio in judge((r for r in ratios if r.entry.peer == of_peers), declared.margin)
     )
     return Concurrency(stream, points, served, tuple(judged))
 

@@ -8,9 +8,11 @@ from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.record import Arm
 from bench.records.stream import LATE
+from bench.reporting.peers import BOTH
 from bench.reporting.section import Cell, Fields, TextTable, text_table
 from bench.reporting.stream_tables import (
     MACHINE,
+    both,
     label,
     library_name,
     quantile_cell,
@@ -19,7 +21,7 @@ from bench.reporting.stream_tables import (
     variant_cell,
     verdict_cell,
 )
-from bench.reporting.tail import UNDECIDED, frequency, troubles
+from bench.reporting.tail import NOT_COMPARED, UNDECIDED, frequency, troubles
 
 NOTE = (
     "The control computes nothing: it is fed, paced and timed as the arms are, and its step is as long as "
@@ -28,8 +30,41 @@ NOTE = (
 
 
 def headline(summary: Concurrency) -> str:
-    """Return the answer in one sentence."""
-    return full_stop(wording.capital(_served(summary) if summary.served else _throughput(summary)))
+    """Return the answer in one sentence, and in another one what a peer changes about it."""
+    answer = full_stop(wording.capital(_served(summary) if summary.served else _throughput(summary)))
+    return f"{answer} {_of_peers(summary)}".rstrip()
+
+
+def _size(summary: Concurrency) -> tuple[int, int]:
+    """Return the most streams, and the workers that served them."""
+    return max((point.streams, point.workers) for point in summary.points)
+
+
+def _of_peers(summary: Concurrency) -> str:
+    """Return whether a peer is proved to be ahead of both; empty without peers."""
+    peers = dict.fromkeys(point.arm for point in summary.points if point.arm and point.arm.peer)
+    place = (
+        ("served", None, summary.stream.declaration.workers) if summary.served else ("step", *_size(summary))
+    )
+    ratios = [ratio for ratio in summary.ratios if (ratio.what, ratio.streams, ratio.workers) == place]
+    pairs = {peer: [ratio for ratio in ratios if ratio.entry == peer] for peer in peers}
+    compared = {peer: {ratio.baseline.library for ratio in pairs[peer]} for peer in peers}
+    if not any(compared[peer] >= {*BOTH} for peer in peers):
+        return f"{wording.listing([peer.variant for peer in peers])}: {NOT_COMPARED}." if peers else ""
+    sides = both(list(dict.fromkeys(ratio.baseline for ratio in ratios if ratio.entry.peer)))
+    factors = {
+        min(1 / (ratio.ratio or 1.0) for ratio in pairs[peer]): peer.variant
+        for peer in peers
+        if compared[peer] >= {*BOTH} and all(ratio.verdict == "FASTER" for ratio in pairs[peer])
+    }
+    if not factors:
+        return f"No peer is proved to be ahead of {sides}."
+    verb = (
+        f"serves {{}} times as many streams as {sides}"
+        if summary.served
+        else f"is {{}} times faster than {sides}"
+    )
+    return f"Neither: {factors[max(factors)]} {verb.format(units.ratio(max(factors)))}."
 
 
 def on_workers(summary: Concurrency, n: int | None = None) -> str:
@@ -47,13 +82,20 @@ def _names(summary: Concurrency) -> dict[Arm, str]:
     return {arm: library_name(arm) if used.count(arm.library) == 1 else arm.title for arm in arms}
 
 
+def _told(summary: Concurrency) -> list[Arm]:
+    """Return the arms that the first sentence is on: without peers, unless nothing else has times."""
+    arms = list(dict.fromkeys(point.arm for point in summary.points if point.arm))
+    return [arm for arm in arms if not arm.peer] or arms
+
+
 def number_served(served: Served) -> str:
     """Return the number in every block; where the search ended before its limit, "at least"."""
     return f"{'at least ' * served.capped}{units.whole(served.least)}"
 
 
 def _served(summary: Concurrency) -> str:
-    names, (*arms, control) = _names(summary), summary.served
+    names, control = _names(summary), summary.served[-1]
+    arms = [served for served in summary.served[:-1] if served.arm in _told(summary)]
     counts = [f"{number_served(served)} by {names[served.arm]}" for served in arms if served.arm]
     machine = [names[served.arm] for served in arms if served.arm and served.machine]
     limit = f"; the machine itself may set the limit of {wording.listing(machine)}" if machine else ""
@@ -67,9 +109,9 @@ def _served(summary: Concurrency) -> str:
 
 def _throughput(summary: Concurrency) -> str:
     """Return the steps a second of the most streams, and how many times as many they are as on one worker."""
-    names = _names(summary)
-    size = max((point.streams, point.workers) for point in summary.points)
-    points = {point.arm: point for point in summary.points if (point.streams, point.workers) == size}
+    names, size, told = _names(summary), _size(summary), {*_told(summary), None}
+    at_size = (point for point in summary.points if (point.streams, point.workers) == size)
+    points = {point.arm: point for point in at_size if point.arm in told}
     alone = {point.arm: point for point in summary.points if (point.streams, point.workers) == (size[0], 1)}
     rates = [f"{units.rate(1e9 / point.step.ns)} by {names[arm]}" for arm, point in points.items() if arm]
     clauses = [
@@ -77,7 +119,7 @@ def _throughput(summary: Concurrency) -> str:
         f"{wording.listing(rates)}"
     ]
     for ratio in summary.ratios:
-        if (ratio.what, ratio.streams, ratio.workers) == ("step", *size):
+        if (ratio.what, ratio.streams, ratio.workers) == ("step", *size) and ratio.entry in told:
             times = (
                 f"{units.ratio(ratio.ratio or 1.0)} times {units.interval(ratio.low, ratio.high)}".rstrip()
             )
@@ -91,7 +133,7 @@ def _throughput(summary: Concurrency) -> str:
             for arm, point in points.items()
             if arm in alone
         ]
-        clauses.append(f"times as many as on one: {wording.listing(more)}, which computes nothing")
+        clauses.append(f"times as many as on one: {wording.listing(more, len(more))}, which computes nothing")
     return "; ".join(clauses)
 
 
@@ -123,7 +165,7 @@ def tables(summary: Concurrency) -> Iterator[TextTable]:
             "By its step alone": lambda served: Cell.of(served.allowed, units.number),
         }
         yield text_table(f"Streams served {on_workers(summary)}", of_search, summary.served)
-    if summary.ratios:
+    for baseline in dict.fromkeys(ratio.baseline for ratio in summary.ratios):
         ratios: Fields[Ratio] = {
             "Variant": lambda ratio: variant_cell(ratio.entry),
             "Ratio of": lambda ratio: ratio.what,
@@ -134,8 +176,8 @@ def tables(summary: Concurrency) -> Iterator[TextTable]:
             "Is": ratio_cell,
             "Verdict": partial(verdict_cell, quick=not summary.stream.declaration.verdicts),
         }
-        caption = f"Ratios to {summary.ratios[0].baseline.title}: above 1 is slower, or serves fewer"
-        yield text_table(caption, ratios, summary.ratios)
+        caption = f"Ratios to {baseline.title}: above 1 is slower, or serves fewer"
+        yield text_table(caption, ratios, [ratio for ratio in summary.ratios if ratio.baseline == baseline])
 
 
 def notes(summary: Concurrency) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """Make the cells that tables on one stream and on many share, and print such a table on a terminal."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from bench.analysis import concurrency, tail
-from bench.machine import libraries, units
+from bench.machine import libraries, units, wording
 from bench.records.record import Arm
 from bench.records.stream import CONTROL
 from bench.reporting.section import Cell, TextTable
@@ -23,6 +25,12 @@ def label(q: float) -> str:
 def library_name(arm: Arm) -> str:
     """Return the label of an arm's library, and its device unless that is the CPU: PyTorch on cuda:0."""
     return libraries.library(arm.library).label + f" on {arm.device}" * (arm.device != "cpu")
+
+
+def both(sides: Sequence[Arm]) -> str:
+    """Return "both", or which libraries these are where one is on an accelerator."""
+    names = dict.fromkeys(map(library_name, sides))
+    return "both" if all(arm.device == "cpu" for arm in sides) else wording.listing([*names])
 
 
 def variant_cell(arm: Arm | None) -> Cell:

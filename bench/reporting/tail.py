@@ -11,6 +11,7 @@ from bench.records.stream import CONTROL, MIN_CLOCK_COSTS, Stream
 from bench.reporting.section import Cell, Fields, TextTable, text_table
 from bench.reporting.stream_tables import (
     MACHINE,
+    both,
     label,
     library_name,
     quantile_cell,
@@ -69,19 +70,16 @@ def _of_peers(tails: Tails) -> str:
         peers = [tail.arm.variant for tail in tails.arms if tail.arm and tail.arm.peer]
         return f"{wording.listing(peers)}: {NOT_COMPARED}." if peers else ""
     first = next(iter(by_q.values()))  # of one peer, with NumPy and with PyTorch
-    name, sides = first[0].entry.variant, [ratio.baseline for ratio in first]
-    both = (
-        "both" if all(arm.device == "cpu" for arm in sides) else wording.listing([*map(library_name, sides)])
-    )
+    name, sides = first[0].entry.variant, both([ratio.baseline for ratio in first])
     ahead = [
         f"{units.ratio(min(1 / (ratio.ratio or 1) for ratio in ratios))} times at {_place(q)}"
         for q, ratios in by_q.items()
         if len(ratios) > 1 and all(ratio.verdict == "FASTER" for ratio in ratios)
     ]
     if ahead:
-        return f"Neither: {name} is faster than {both}, {wording.listing(ahead)}."
+        return f"Neither: {name} is faster than {sides}, {wording.listing(ahead)}."
     behind = all(any(ratio.verdict == "SLOWER" for ratio in ratios) for ratios in by_q.values())
-    return f"{name} is not {'proved to be ' * (not behind)}ahead of {both} at any percentile."
+    return f"{name} is not {'proved to be ' * (not behind)}ahead of {sides} at any percentile."
 
 
 def _of_libraries(tails: Tails) -> str:
