@@ -70,5 +70,5 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
         for sum_up in sums:
             sum_up()
 
-    h = hs[-1].T
-    return bind_in_place(task, params, p, grads, y, h, dh.T, start, advance, back, delta=delta, lr=lr)
+    h1 = work.h1[-1].T
+    return bind_in_place(task, params, p, grads, y, h1, dh.T, start, advance, back, delta=delta, lr=lr)

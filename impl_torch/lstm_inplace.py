@@ -78,6 +78,6 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
                 torch.mm(WT, a, out=dh)
         sum_up()
 
-    h = hs[-1].T
-    bound = bind_in_place(task, params, p, grads, y, h, dh.T, start, advance, back, delta=delta, lr=lr)
+    h1 = work.h1[-1].T
+    bound = bind_in_place(task, params, p, grads, y, h1, dh.T, start, advance, back, delta=delta, lr=lr)
     return replace(bound, result=lambda: exchanged(bound.result(), H))

@@ -1,6 +1,6 @@
 """What the variants in place share: weights, inputs, output, loss and update in tensors allocated once.
 
-As in ``impl_numpy/workspace.py``, weights and biases are joined, [U bU bW W] and [V bV], and of a GRU or an
+As in ``impl_numpy/workspace.py``, weights and biases are joined, [U bU bW W] and [bV V], and of a GRU or an
 LSTM tensors have a column for each sample, so that the numbers of a gate lie side by side: one product of
 [x_t; 1; 1; h_{t-1}] (I + 2 + H, B) makes a_t of its gates. The RNN, which has one, is faster by rows. BLAS
 takes parts of tensors as they lie. No call makes a view: it costs as much as an operation.
@@ -24,7 +24,7 @@ class Joined:
     """Parameters or their gradients, joined; ``named`` has a view of each."""
 
     weights: Tensor  # [U bU bW W]
-    output: Tensor  # [V bV]
+    output: Tensor  # [bV V]
     named: Params
 
 
@@ -35,10 +35,10 @@ def join(params: Params) -> Joined:
     """
     (G, I), (O, H) = params["U"].shape, params["V"].shape  # noqa: E741  (the project's letters)
     biased, new = "bU" in params, params["U"].new_empty
-    weights, output = new((I + 2 * biased + H, G)).T, new((H + biased, O)).T
-    named = {"U": weights[:, :I], "W": weights[:, -H:], "V": output[:, :H]}
+    weights, output = new((I + 2 * biased + H, G)).T, new((biased + H, O)).T
+    named = {"U": weights[:, :I], "W": weights[:, -H:], "V": output[:, -H:]}
     if biased:
-        named |= {"bU": weights[:, I], "bW": weights[:, I + 1], "bV": output[:, H]}
+        named |= {"bU": weights[:, I], "bW": weights[:, I + 1], "bV": output[:, 0]}
     return Joined(weights, output, named)
 
 
@@ -58,7 +58,7 @@ class Columns:
         self.inputs = x.new_ones((self.T + (not self.streams), I + 2 * biased + self.H, B))
         self.x, self.h = self.inputs[: self.T, :I], self.inputs[:, -self.H :].unbind()
         self.h_new = self.h[1:] or self.h
-        # what U and bU multiply; what bW and W multiply
+        # what U and bU multiply; what bW and W, bV and V multiply
         self.x1, self.h1 = self.inputs[: self.T, : I + biased], self.inputs[:, I + biased :]
 
     def products(self, weights: Tensor, inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -81,6 +81,8 @@ def over_steps(left: Tensor, right: Tensor, out: Tensor, zeros: int = 0) -> Call
     if left.shape[2] == 1:  # one sample: the steps are the columns of one product
         return partial(torch.mm, left[..., 0].T, right[..., 0], out=out)
     k, rows = out.shape[1] - zeros, right.transpose(1, 2)
+    if not zeros:
+        return partial(torch.addbmm, out, left, rows, beta=0, out=out)
     operands, of_first, of_zeros = (left[0], rows[0, :, :k]), out[:, :k], out[:, k:]
     later = out, left[1:], rows[1:]
 
@@ -117,7 +119,7 @@ def bind_in_place(
     p: Joined,
     grads: Joined,
     y: Tensor,
-    h: Tensor,
+    h1: Tensor,
     dh: Tensor,
     start: Callable[[], None],
     advance: Callable[[], None],
@@ -129,10 +131,13 @@ def bind_in_place(
     """Return the ``Bound`` of ``task``; ``p`` is the copy of ``params`` that the update moves.
 
     ``start`` sets the first state to zero; only a stream changes it. ``advance`` makes all steps from there,
-    so that ``h`` is h_T (B, H). ``back`` writes the gradient of the weights from ``dh``, dL/dh_T (B, H),
-    which it may overwrite.
+    so that ``h1`` is h_T (B, H), or [1 h_T], which [bV V] multiplies. ``back`` writes the gradient of the
+    weights from ``dh``, dL/dh_T (B, H), which it may overwrite.
     """
-    V, VT, bV, hT = p.named["V"], p.named["V"].T, p.named.get("bV"), h.T
+    V, bV, dbV, k = p.named["V"], p.named.get("bV"), grads.named.get("bV"), h1.shape[1]
+    if k > V.shape[1]:
+        bV = dbV = None
+    weights, dweights, h1T = p.output[:, -k:].T, grads.output[:, -k:].T, h1.T
     y_hat = torch.empty_like(y)  # (B, O)
 
     def reset() -> None:
@@ -142,14 +147,14 @@ def bind_in_place(
 
     def forward() -> None:
         advance()
-        affine(VT, bV, h, y_hat)
+        affine(weights, bV, h1, y_hat)
 
     reset()
     if task in ("stream", "forward"):
         return Bound(inference(forward), inference(reset), lambda: to_arrays({"y_hat": y_hat}))
 
     e, dy_hat, part = (torch.empty_like(y) for _ in range(3))
-    flat, dy_flat, dVT, dbV = part.view(-1), dy_hat.view(-1), grads.named["V"].T, grads.named.get("bV")
+    flat, dy_flat = part.view(-1), dy_hat.view(-1)
     size, loss = y.new_tensor(y.numel()), y.new_zeros(())  # of a number, each call would make a tensor
 
     def gradient() -> None:
@@ -161,7 +166,7 @@ def bind_in_place(
         torch.div(loss, size, out=loss)
 
         torch.div(dy_hat, size, out=dy_hat)
-        torch.mm(hT, dy_hat, out=dVT)
+        torch.mm(h1T, dy_hat, out=dweights)
         if dbV is not None:
             torch.sum(dy_hat, dim=0, out=dbV)
         torch.mm(dy_hat, V, out=dh)

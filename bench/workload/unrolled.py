@@ -178,22 +178,22 @@ def in_place(
         back += [tn(s.I, rows, gates), tn(s.H, rows - s.B, gates, s.T > 1)]
         if case.bias:
             forward.append(each("add", gates))
-            back.append(summed(rows, gates))
+            back += [summed(rows, gates), summed(s.B, s.O)]
     else:
         # rows of the weights; their columns in the first step, and those that W adds in later ones
         blocks = [(gates, of_x + case.bias, s.H)]
         if apart:
             blocks = [(gates - s.H, of_x + case.bias, s.H), (s.H, of_x, 0), (s.H, int(case.bias), s.H)]
         steps = [(m, k, int(k > 0)) for m, k, _ in blocks] + [(m, k + more, s.T - 1) for m, k, more in blocks]
-        forward = [*(tn(m, k, s.B, times) for m, k, times in steps), tn(s.B, s.H, s.O)]
-        back = [nn(s.H, s.B, s.O), nn(s.H, gates, s.B, s.T - 1)]
+        forward = [*(tn(m, k, s.B, times) for m, k, times in steps), tn(s.B, s.H + case.bias, s.O)]
+        back = [nn(s.H + case.bias, s.B, s.O), nn(s.H, gates, s.B, s.T - 1)]
         if s.B > 1:
             back += [nt(m, s.B, k, times) for m, k, times in steps]
         else:
             back += [tn(m, s.T, k + more) for m, k, more in blocks]
     forward += repeated(s.T, step)
     back += [*passes(s.B * s.O, TORCH_HUBER), nt(s.B, s.O, s.H), *repeated(s.T, step_back)]
-    back += [*repeated(s.T - 1, handed), *([summed(s.B, s.O)] if case.bias else [])]
+    back += repeated(s.T - 1, handed)
     return into(of_task(case, cell, forward, back, SUBTRACT_SCALED, to_joined))
 
 
