@@ -584,7 +584,9 @@ def test_levels_that_contradict_each_other_are_refused(tmp_path: Path, played: t
         (["--streams", "4", "--calls", "100"], "--calls is of one stream: leave it out"),
         (["--streams", "4", "--threads", "2"], "--threads is of one stream"),
         (["--streams", "4", "--rate", "1e9"], "--rate 1e+09: a sample every 1.00 ns, and reading the clock"),
-        (["--streams", "9000000", "--hidden", "4096"], "give at most"),
+        (["--streams", "900000", "--hidden", "4096"], "or a smaller --hidden or --batch"),
+        (["--streams", "1000001"], "--streams 1000001: give at most 1000000"),
+        (["--streams", "4", "--rate", "0.001"], "--rate 0.001: give at least 0.01 with --streams"),
     ],
 )
 def test_bad_input_is_one_clear_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

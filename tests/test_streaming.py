@@ -635,6 +635,8 @@ def test_a_variant_that_changes_its_process_is_refused(job: Job, monkeypatch: py
         (["--rate", "10000", "--seconds", "5000"], "50000000 calls of an arm in a block"),
         (["--batch", "10000000", "--hidden", "1000000"], "the processes would need about"),
         (["--variant", "numpy-loop"], "numpy-loop does not support task stream"),
+        (["--features", "10000000"], "--features 10000000, --outputs 8: the processes would need about"),
+        (["--blocks", "1001"], "--blocks 1001: a stream has at most 1000"),
         (["--threads", "100000"], "usable processors"),
         (["--device", "cuda:7"], "no device 'cuda:7' here"),
     ],

@@ -31,7 +31,7 @@ from bench.measure.concurrency import ManyStreams
 from bench.measure.plan import MARGIN, add_arm
 from bench.measure.stream import Tell, measure
 from bench.records.folder import as_text, display_path, drawing_report
-from bench.records.record import Arm, OwnLibrary
+from bench.records.record import MAX_BLOCKS, Arm, OwnLibrary
 from bench.records.results import PAGE
 from bench.records.stream import (
     MAX_CALLS,
@@ -154,6 +154,8 @@ def refuse_calls(args: StreamOptions, seconds: float) -> None:
     """Raise UserError for numbers that cannot be measured here."""
     if args.threads > (cpus := host.usable_cpus()):
         raise UserError(f"--threads {args.threads}: this machine has {cpus} usable processors")
+    if args.blocks and args.blocks > MAX_BLOCKS:
+        raise UserError(f"--blocks {args.blocks}: a stream has at most {MAX_BLOCKS}")
     calls = args.calls or (round(seconds * args.rate) if args.rate else MIN_CALLS)
     if args.rate and calls / args.rate > MOST_SECONDS:
         raise UserError(
@@ -212,6 +214,7 @@ def refuse_memory(case: Case, arms: int) -> None:
     needed = bytes_of_arrays(case, 3 * shape.T) * (arms + 2)
     if there is not None and needed > there:
         raise UserError(
-            f"--batch {shape.B}, --hidden {shape.H}: the processes would need about "
-            f"{units.memory(needed)}, and this machine has {units.memory(there)}; give smaller ones"
+            f"--batch {shape.B}, --hidden {shape.H}, --features {shape.I}, --outputs {shape.O}: the "
+            f"processes would need about {units.memory(needed)}, and this machine has {units.memory(there)}; "
+            "give smaller ones"
         )
