@@ -59,6 +59,7 @@ FORMS = tuple(variant.name for variant in catalog.by_role("as_written", "fastest
 PEERS_AT = {"tutorial": ("jax-jit",), "one sample": tuple(peer.name for peer in PEERS), "large": ("jax-jit",)}
 SIZE_SECONDS, GROWTH_SECONDS = 60, 30  # what a run aims at; verdicts may take longer
 FLAT = 1.25  # a time at most so many times that of the smallest size has not grown
+KINDS = {"best": "fastest", "as_written": "as usually written"}
 HEAD = (
     *("cell", "forms", "NumPy", "PyTorch", "PyTorch over NumPy", "verdict"),
     *("over the lower bound", "of peak products", "fastest peer over the faster"),
@@ -148,6 +149,7 @@ def page(folder: Path) -> str:
         lines += ["", f"## {capital(name)}", "", f"`{size['task']}`: {work}, outputs 8.", ""]
         summaries = {cell: runs[name, cell] for cell in CELLS if (name, cell) in runs}
         lines += table(HEAD, [row for cell, run in summaries.items() for row in size_rows(cell, run)])
+        lines += [line for cell, run in summaries.items() for line in without_verdict(cell, run)]
     lines += ["", NOTES, "", "## Growth", "", GROWTH_NOTE, ""]
     growths = [
         (cell, letter, LIBRARIES[library], *growth(runs[f"growth {option}", cell], letter, library))
@@ -191,7 +193,7 @@ def pair(summary: Summary, kind: str) -> Comparison | None:
 def size_rows(cell: str, summary: Summary) -> Iterator[tuple[str, ...]]:
     """Yield the rows of one run: the fastest forms, then those as usually written."""
     split = limits(summary)
-    for kind, title in (("best", "fastest"), ("as_written", "as usually written")):
+    for kind, title in KINDS.items():
         if (compared := pair(summary, kind)) is None:
             continue
         sides = [summary.rows[entry] for entry in (compared.baseline, compared.entry)]  # NumPy, PyTorch
@@ -199,6 +201,13 @@ def size_rows(cell: str, summary: Summary) -> Iterator[tuple[str, ...]]:
         ratio = units.with_interval(compared.ratio, compared.low, compared.high)
         peer = peer_ratio(summary) if kind == "best" else ""
         yield (cell, title, *map(timed, sides), ratio, compared.verdict, *map(", ".join, against), peer)
+
+
+def without_verdict(cell: str, summary: Summary) -> Iterator[str]:
+    """Yield why a comparison of the table has no verdict: the control failed, or a time was not steady."""
+    pairs = [compared for kind in KINDS if (compared := pair(summary, kind))]
+    reasons = [compared.reason for compared in pairs if compared.verdict in ("INVALID", "NONE")]
+    yield from (f"\n{cell}: {reason}." for reason in dict.fromkeys(reasons))
 
 
 def timed(row: Row) -> str:
