@@ -111,9 +111,8 @@ def test_a_forward_pass_in_place_needs_the_same_memory_for_any_number_of_steps(c
         finally:
             tracemalloc.stop()
 
-    assert (
-        abs(bytes_needed(1000) - bytes_needed(2)) < 2 * 64 * 8
-    )  # one state; a first step has room of its own
+    # less than one state; the first step has room of its own
+    assert abs(bytes_needed(1000) - bytes_needed(2)) < 2 * 64 * 8
 
 
 @pytest.mark.parametrize("bias", [False, True])

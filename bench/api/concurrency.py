@@ -13,7 +13,7 @@ from bench.workload.cell import find_cell
 from bench.workload.options import all_counts, spelled
 
 MOST_SEARCHED = 20_000  # streams: binding more takes longer than serving them
-LEAST_RATE = 0.01  # a level takes a period at least, and a worker has minutes to answer
+LEAST_RATE_HZ = 0.01  # a level takes a period at least, and a worker has minutes to answer
 OBJECTS_BYTES = 40_000  # functions, views and descriptors of a bound stream
 ALONE = ("workers", "share")  # options that need --streams
 OTHERS = ("calls", "threads")  # options of a single stream
@@ -44,8 +44,10 @@ def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[s
     workers = args.workers or host.usable_cpus()
     if workers > (cpus := host.usable_cpus()):
         raise UserError(f"--workers {workers}: this machine has {cpus} usable processors")
-    if args.rate and args.rate < LEAST_RATE:
-        raise UserError(f"--rate {args.rate:g}: give at least {LEAST_RATE} with --streams, or leave them out")
+    if args.rate and args.rate < LEAST_RATE_HZ:
+        raise UserError(
+            f"--rate {args.rate:g}: give at least {LEAST_RATE_HZ} with --streams, or leave them out"
+        )
     if streams[-1] > MAX_STREAMS:
         raise UserError(f"--streams {streams[-1]}: give at most {MAX_STREAMS}")
     stream_bytes = bytes_of_arrays(case, 2) + OBJECTS_BYTES  # with the buffers of x and y

@@ -43,9 +43,8 @@ class Pool:
         self._client, self._own = client, own
         self._ended = threading.Event()  # set when a part ends
         self._descriptions: dict[str, Any] = {}  # by worker; an error in place of one
-        self._heard: dict[
-            str, tuple[float, float]
-        ] = {}  # when a worker was last heard: on the scheduler's clock, on ours
+        # when a worker was last heard: on the scheduler's clock, on ours
+        self._heard: dict[str, tuple[float, float]] = {}
 
     def hosts(self) -> dict[str, PoolHost]:
         """Return the hosts that are there now, by id.

@@ -43,28 +43,29 @@ def _size(summary: Concurrency) -> tuple[int, int]:
 def _of_peers(summary: Concurrency) -> str:
     """Return whether a peer is proved to be ahead of both; empty without peers."""
     peers = dict.fromkeys(point.arm for point in summary.points if point.arm and point.arm.peer)
-    place = (
-        ("served", None, summary.stream.declaration.workers) if summary.served else ("step", *_size(summary))
-    )
+    workers = summary.stream.declaration.workers
+    place = ("served", None, workers) if summary.served else ("step", *_size(summary))
     ratios = [ratio for ratio in summary.ratios if (ratio.what, ratio.streams, ratio.workers) == place]
     pairs = {peer: [ratio for ratio in ratios if ratio.entry == peer] for peer in peers}
-    compared = {peer: {ratio.baseline.library for ratio in pairs[peer]} for peer in peers}
-    if not any(compared[peer] >= {*BOTH} for peer in peers):
+    compared = {
+        peer: of_peer
+        for peer, of_peer in pairs.items()
+        if {ratio.baseline.library for ratio in of_peer} >= {*BOTH}
+    }
+    if not compared:
         return f"{wording.listing([peer.variant for peer in peers])}: {NOT_COMPARED}." if peers else ""
     sides = both(list(dict.fromkeys(ratio.baseline for ratio in ratios if ratio.entry.peer)))
-    factors = {
-        min(1 / (ratio.ratio or 1.0) for ratio in pairs[peer]): peer.variant
-        for peer in peers
-        if compared[peer] >= {*BOTH} and all(ratio.verdict == "FASTER" for ratio in pairs[peer])
-    }
-    if not factors:
+    ahead = [
+        (min(1 / (ratio.ratio or 1.0) for ratio in of_peer), peer.variant)
+        for peer, of_peer in compared.items()
+        if all(ratio.verdict == "FASTER" for ratio in of_peer)
+    ]
+    if not ahead:
         return f"No peer is proved to be ahead of {sides}."
-    verb = (
-        f"serves {{}} times as many streams as {sides}"
-        if summary.served
-        else f"is {{}} times faster than {sides}"
-    )
-    return f"Neither: {factors[max(factors)]} {verb.format(units.ratio(max(factors)))}."
+    factor, variant = max(ahead)
+    if summary.served:
+        return f"Neither: {variant} serves {units.ratio(factor)} times as many streams as {sides}."
+    return f"Neither: {variant} is {units.ratio(factor)} times faster than {sides}."
 
 
 def on_workers(summary: Concurrency, n: int | None = None) -> str:
