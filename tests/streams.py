@@ -47,7 +47,9 @@ class Played:
             yield
 
 
-def burst(block: int, arm: str, calls: Sequence[float], *, wait_ns: float, period_ns: float | None) -> Burst:
+def burst(
+    block: int, arm: str, calls: Sequence[float], *, wait_ns: float, period_ns: float | None, idle_ns: int = 0
+) -> Burst:
     """A block whose calls took these times, each ``wait_ns`` after it was due."""
     times = np.asarray(calls, dtype=float)
     response = times + wait_ns
@@ -55,7 +57,7 @@ def burst(block: int, arm: str, calls: Sequence[float], *, wait_ns: float, perio
         block, arm, Histogram.of(times), Histogram.of(response) if period_ns else None,
         int(np.sum(response > period_ns)) if period_ns else 0,
         [Slow(int(place), round(times[place]), False) for place in np.argsort(-times)[:MAX_SLOWEST]],
-        1_000_000, (40, 42), 30, [12, 1, 0], 50_000, 3, (7, 0), {},
+        1_000_000, (40, 42), 30, [12, 1, 0], 50_000, 3, (7, 0), {}, idle_ns,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, cycle
@@ -34,7 +35,7 @@ from bench.measure.concurrency_child import Hold, Serve, Served, Server
 from bench.measure.messages import Refused
 from bench.measure.stream import measure
 from bench.measure.stream_child import EXPECTED, INPUTS, Done, Job, Started, serve
-from bench.measure.turns import MOST_STEPS, take_turns
+from bench.measure.turns import MOST_STEPS, STEP_BYTES, take_turns
 from bench.records.stream import (
     CONTROL,
     FILE_NAME,
@@ -119,6 +120,18 @@ def test_who_falls_behind_ends_after_twice_the_time_and_what_is_undone_counts_as
     assert len(turns.responses) == 20  # all that were due
     assert (turns.responses > period_ns).all()
     assert turns.responses[-1] >= 21_000_000  # due at 20 ms, undone at 41
+
+
+def test_a_step_holds_no_more_than_is_reckoned_with() -> None:
+    clock = Played()
+    tracemalloc.start()
+    turns = take_turns(
+        [(lambda: None, lambda sample: None)] * 4, cycle([0]), 10**6, 10**9, places=[0.0, 0.25, 0.5, 0.75],
+        period_ns=1e5, pace="spin", clock=clock,
+    )  # fmt: skip
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.8 * STEP_BYTES < most_bytes / (4 * turns.cycles) < STEP_BYTES
 
 
 # the search
@@ -292,6 +305,7 @@ def answer(folder: Path, **options: Any) -> StreamAnswer:
     return streamed
 
 
+SPINNING = ["--rate", "10000", "--pace", "spin"]
 AT_A_RATE = {"rate": 1000.0, "pace": "spin"}
 
 
@@ -382,6 +396,21 @@ def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(
     capped = answer(tmp_path / "capped", **AT_A_RATE, blocks=1)
     assert "at least 50 by NumPy and at least 50 by PyTorch" in capped.sentence
     assert capped.sentence.endswith("nothing: at least 50.")  # no machine sets a limit that was not reached
+
+
+def test_the_control_is_as_long_as_the_slowest_step_of_its_own_block(
+    tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve, waited = PlayedProcesses.served, set[tuple[int, int]]()
+
+    def noted(self: PlayedProcesses, wanted: Serve) -> Served:
+        waited.add((self.job.block, wanted.idle_ns))
+        return serve(self, wanted)
+
+    monkeypatch.setattr(PlayedProcesses, "served", noted)
+    monkeypatch.setattr(PlayedProcesses, "receive", lambda self, _: [Started(1e3 * self.job.block, 50)] * 2)
+    play(tmp_path, blocks=3)
+    assert waited == {(1, 1000), (2, 2000), (3, 3000)}
 
 
 def test_the_machine_limits_no_arm_that_serves_what_its_step_allows(
@@ -584,12 +613,24 @@ def test_levels_that_contradict_each_other_are_refused(tmp_path: Path, played: t
         (["--streams", "4", "--calls", "100"], "--calls is of one stream: leave it out"),
         (["--streams", "4", "--threads", "2"], "--threads is of one stream"),
         (["--streams", "4", "--rate", "1e9"], "--rate 1e+09: a sample every 1.00 ns, and reading the clock"),
-        (["--streams", "900000", "--hidden", "4096"], "or a smaller --hidden or --batch"),
+        (["--streams", "900000"], "or a smaller --hidden or --batch"),
+        (["--streams", "4", "--seconds", "300"], "--seconds 300: a level would take 30 s, and may take 25"),
+        (
+            ["--streams", "4", *SPINNING, "--seconds", "200"],
+            "give at most 2, or a smaller --hidden, --batch, --rate or --seconds",
+        ),
+        (
+            ["--streams", "1", *SPINNING, "--hidden", "4096"],
+            "GiB; give a smaller --hidden, --batch, --rate or --seconds",
+        ),
         (["--streams", "1000001"], "--streams 1000001: give at most 1000000"),
         (["--streams", "4", "--rate", "0.001"], "--rate 0.001: give at least 0.01 with --streams"),
     ],
 )
-def test_bad_input_is_one_clear_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_clear_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.machine.host.memory_bytes", lambda: 100 << 20)
     assert main(["stream", "--variant", TWO[0], *words]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert said in line

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from bursts import burst
 from declared import declare
@@ -39,7 +41,7 @@ from bench.workload import catalog, data
 from bench.workload.case import Case, Shape, sine_case
 from bench.workload.catalog import Implementation, Variant
 from bench.workload.cell import CELLS
-from bench.workload.peers import libraries, numba_loop
+from bench.workload.peers import jax_scan, libraries, numba_loop
 
 BASE_NS = 1_000_000
 LIBRARIES = ("numpy-inplace", "torch-layer", "torch-inplace")
@@ -262,6 +264,32 @@ def test_loops_compute_every_cell_before_they_are_compiled(
             bind = getattr(numba_loop, cell)
             checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="numpy")
             assert proof.status(checks) == "ok", proof.failures(checks)
+
+
+@pytest.mark.parametrize(
+    ("task", "reads_y"), [("stream", False), ("forward", False), ("gradient", True), ("train_step", True)]
+)
+def test_jax_is_fed_what_its_task_reads(task: str, reads_y: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted, inputs = list[Any](), list[Any]()
+
+    def asarray(array: Any, *_: object) -> Any:
+        converted.append(array)
+        return array
+
+    def function(params: Any, x: Any, state: Any, *others: Any) -> Any:
+        inputs[:] = x, *others[:1]
+        return params, state
+
+    fake_jax: Any = SimpleNamespace(numpy=SimpleNamespace(zeros=np.zeros, asarray=asarray))
+    monkeypatch.setitem(sys.modules, "jax", fake_jax)
+    monkeypatch.setattr(jax_scan, "compiled", lambda *_: function)
+    x, y = np.zeros((1, 1, 2)), np.zeros((1, 2))
+    bound = jax_scan.rnn(task, {"W": np.zeros((3, 3))}, x, y, delta=1.0, lr=0.1)
+    converted.clear()
+    bound.feed(x := x + 1, y := y + 1)
+    bound.call()
+    read = [x, y][: 1 + reads_y]
+    assert [*map(id, converted)] == [*map(id, inputs)] == [*map(id, read)]
 
 
 def test_an_old_jax_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_the_page_has_the_sentence_on_top_and_needs_nothing_else(folder: Path) -
     page = Reader(text)
     claim = re.search(r'<p class="claim long">(.*?)</p>', text)
     assert claim
-    assert claim[1] == load_streamed(folder).sentence
+    assert unescape(claim[1]) == load_streamed(folder).sentence
     assert not re.search("https?:", text)
     assert HOSTILE in page.text
     assert "<b>printed" not in text

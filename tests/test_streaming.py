@@ -233,6 +233,10 @@ def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path)
     assert numpy.times[0.99].machine
     assert torch.times[0.99].machine
     assert not any(quantile.machine for quantile in noisy.summary.control.times.values())
+    quiet_of_two = answer(tmp_path / "d", torch=spread(25_000, tail=3), control=spread(8000, tail=1.9))
+    numpy, torch = quiet_of_two.summary.arms
+    assert (numpy.times[0.99].machine, torch.times[0.99].machine) == (True, False)
+    assert "16.3 µs at p99 (perhaps the machine's), PyTorch 3.11 times" in quiet_of_two.sentence
     late = answer(
         tmp_path / "b",
         rate=1000.0,
@@ -397,9 +401,14 @@ class Child:
             raise self.error
         if self.job.arm in self.refuse:
             return self.refuse[self.job.arm]
-        calls = [8000.0] * 40
-        return Done() if isinstance(message, Take) else Taken(
-            burst(self.job.block, self.job.arm, calls, wait_ns=0.0, period_ns=self.job.period_ns)
+        if isinstance(message, Take):
+            self.idle_ns = message.idle_ns * (self.job.arm == CONTROL)
+            return Done()
+        return Taken(
+            burst(
+                self.job.block, self.job.arm, [8000.0] * 40,
+                wait_ns=0.0, period_ns=self.job.period_ns, idle_ns=self.idle_ns,
+            )
         )  # fmt: skip
 
     def pause(self) -> None:
@@ -450,6 +459,27 @@ def test_arms_and_control_take_turns_in_an_order_drawn_anew_in_each_round(
     assert stream.decision == Decision(40, 1, 25_000, [Pair("best", NAMES[1], NAMES[0])])
     assert stream.end is not None
     assert stream.end.status == "complete"
+
+
+def test_the_control_waits_as_long_as_the_slowest_step_of_its_own_block(
+    tmp_path: Path, played: type[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slower(child: Child, expected: object) -> Started:
+        return Started(1000.0 * child.job.block * (2 if "torch" in child.job.arm else 1), 50)
+
+    monkeypatch.setattr(Child, "receive", slower)
+    stream = play(tmp_path / "a")
+    assert [burst.idle_ns for burst in stream.bursts[CONTROL]] == [2000, 4000, 6000]
+    streamed = answer_one(analyse(stream))
+    assert "computes nothing for 4.00 µs (2.00 µs to 6.00 µs by block) a call;" in " ".join(
+        str(streamed).split()
+    )
+    assert streamed.as_dict()["idle_ns"] == 4000
+    # a file without these lengths: that of the first block held for all
+    older = {
+        arm: [structs.replace(each, idle_ns=0) for each in of_arm] for arm, of_arm in stream.bursts.items()
+    }
+    assert "computes nothing for 2.00 µs a call;" in str(answer_one(analyse(replace(stream, bursts=older))))
 
 
 @pytest.mark.parametrize(("error", "by"), [(KeyboardInterrupt, "user"), (Terminated, "signal")])

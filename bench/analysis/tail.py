@@ -99,6 +99,11 @@ class Tails:
     control: Tail
     ratios: tuple[Ratio, ...]
 
+    @property
+    def idle_ns(self) -> list[int]:
+        """Return how long a call of the control waited, by block; an older file holds one length for all."""
+        return [burst.idle_ns or self.decision.idle_ns for burst in self.control.bursts]
+
 
 def shown(calls: int) -> list[float]:
     """Return the percentiles that have enough of so many calls beyond them."""

@@ -1,11 +1,14 @@
 """Read how many streams are served at once, and by what."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from bench.api.options import StreamOptions
 from bench.machine import host, units
 from bench.machine.errors import UserError
+from bench.machine.wording import count
+from bench.measure.turns import STEP_BYTES
 from bench.records.record import Arm
 from bench.records.stream import MAX_STREAMS
 from bench.workload.case import Case
@@ -14,6 +17,7 @@ from bench.workload.options import all_counts, spelled
 
 MOST_SEARCHED = 20_000  # streams: binding more takes longer than serving them
 LEAST_RATE_HZ = 0.01  # a level takes a period at least, and a worker has minutes to answer
+MOST_LEVEL_S = 25  # of which ten may pass, for few steps that are late
 OBJECTS_BYTES = 40_000  # functions, views and descriptors of a bound stream
 ALONE = ("workers", "share")  # options that need --streams
 OTHERS = ("calls", "threads")  # options of a single stream
@@ -28,8 +32,8 @@ def bytes_of_arrays(case: Case, samples: int) -> int:
     return 8 * (3 * params + shape.B * (samples * (shape.I + shape.O) + 16 * shape.H))
 
 
-def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[str, Any]:
-    """Return the fields of a declaration that are of many streams; none for a single one.
+def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm], level_s: float) -> dict[str, Any]:
+    """Return the fields of a declaration that are of many streams, ``level_s`` a level; none for one stream.
 
     Raises:
         UserError: the options contradict each other, or this machine has too few processors or memory.
@@ -48,17 +52,24 @@ def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm]) -> dict[s
         raise UserError(
             f"--rate {args.rate:g}: give at least {LEAST_RATE_HZ} with --streams, or leave them out"
         )
+    if level_s > MOST_LEVEL_S:
+        raise UserError(
+            f"--seconds {args.seconds:g}: a level would take {level_s:g} s, and may take {MOST_LEVEL_S}"
+        )
     if streams[-1] > MAX_STREAMS:
         raise UserError(f"--streams {streams[-1]}: give at most {MAX_STREAMS}")
-    stream_bytes = bytes_of_arrays(case, 2) + OBJECTS_BYTES  # with the buffers of x and y
+    steps = math.ceil(1.1 * (args.rate or 0.0) * level_s) + 1  # of a stream at a level
+    # with the buffers of x and y
+    stream_bytes = bytes_of_arrays(case, 2) + OBJECTS_BYTES + STEP_BYTES * steps
     there = host.memory_bytes()
     most = MAX_STREAMS if there is None else there // 2 // (stream_bytes * len(arms))
     if streams[-1] > most:
         needed = stream_bytes * len(arms) * streams[-1]
+        smaller = "--hidden, --batch, --rate or --seconds" if args.rate else "--hidden or --batch"
         raise UserError(
-            f"--streams {streams[-1]}: bound for {len(arms)} variants they would need about "
-            f"{units.memory(needed)}, and this machine has {units.memory(there or 0)}; give at most "
-            f"{max(1, most)}, or a smaller --hidden or --batch"
+            f"--streams {streams[-1]}: for {count(len(arms), 'variant')} they would need about "
+            f"{units.memory(needed)}, and this machine has {units.memory(there or 0)}; give "
+            f"{f'at most {most}, or ' * bool(most)}a smaller {smaller}"
         )
     searched = max(1, min(most, MOST_SEARCHED))
     share = args.share or "processes"

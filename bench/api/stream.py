@@ -112,10 +112,10 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     refuse_calls(args, seconds)
     case = make_case(args)
     arms, missing = choose_arms(args, case)
-    many = many_streams(args, case, arms)
-    refuse_memory(case, len(arms))
     if args.rate and pace:
         refuse_rate(args.rate, pace)
+    many = many_streams(args, case, arms, seconds / ROUNDS)
+    refuse_memory(case, len(arms))
     environment = worker_environment(args.threads, compiled="a folder of the stream")
     specs = [arm.spec for arm in arms]
     machine = host.describe(plugins=catalog.plugin_versions(specs))

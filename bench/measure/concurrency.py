@@ -91,9 +91,9 @@ class ManyStreams(Blocks):
         medians = {name: max(reply.median_ns for reply in started[name]) for name in self.alive}
         if not medians:
             return
+        self._idle_ns = round(max(medians.values()))
         if block == 1:
-            slowest = self._idle_ns = round(max(medians.values()))
-            self._served = {name: self._expected(medians.get(name, slowest)) for name in started}
+            self._served = {name: self._expected(medians.get(name, self._idle_ns)) for name in started}
         for n, workers in self._order.sample(declared.levels, len(declared.levels)):
             self._tell(block, f"{count(n, 'stream')} on {workers}")
             for name in self._shuffled([*self._children]):

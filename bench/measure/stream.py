@@ -4,6 +4,7 @@ A block has slices, so that a slow phase of the machine hits all arms; in each r
 drawn anew. One process is awake at a time. A block counts as a whole: its records are written at its end.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -56,16 +57,20 @@ Tell = Callable[[int, str], object]  # called with a block and what happens
 def decide(declaration: Declaration, medians_ns: Mapping[str, float], clock_cost_ns: int) -> Decision:
     """Return what is timed, by the median of each arm's first calls in ns."""
     slowest_ns, group, rounds = max(medians_ns.values()), 1, declaration.rounds
-    idle_ns = slowest_ns
     if declaration.period_ns is None:
         group = group_for(min(medians_ns.values()), clock_cost_ns)
         held = min(MOST_CALLS, declaration.seconds * 1e9 / (slowest_ns * group))
     else:
         held = declaration.seconds * 1e9 / declaration.period_ns
-        idle_ns = min(slowest_ns, declaration.period_ns / 2)  # or a slow arm would make the control late
     calls = max(MIN_CALLS, declaration.calls or round(held))
     pairs = pairs_of(declaration.arms, medians_ns)
-    return Decision(-(-calls // rounds) * rounds, group, round(idle_ns), pairs)
+    return Decision(-(-calls // rounds) * rounds, group, control_ns(declaration, medians_ns), pairs)
+
+
+def control_ns(declaration: Declaration, medians_ns: Mapping[str, float]) -> int:
+    """Return how long a call of the control waits, by the median of each arm's first calls in ns."""
+    longest_ns = (declaration.period_ns or math.inf) / 2  # or a slow arm would make the control late
+    return round(min(max(medians_ns.values()), longest_ns))
 
 
 def pairs_of(arms: Sequence[Arm], medians_ns: Mapping[str, float]) -> list[Pair]:
@@ -160,18 +165,21 @@ class Blocks:
         """Start all processes, and let them take turns."""
         started = {name: self._start(block, name) for name in self._shuffled([*self.alive, CONTROL])}
         medians = {name: started[name].median_ns for name in self.alive}
-        self._slowest_ns = max(self._slowest_ns, *medians.values(), 0.0)
-        if self._take is None and medians:
+        if not medians:
+            return
+        self._slowest_ns = max(self._slowest_ns, *medians.values())
+        if self._take is None:
             costs = [reply.clock_cost_ns for reply in started.values() if reply]
             self._take = self._prepare(decide(self._declaration, medians, round(median(costs))))
-        if self._take is not None:
-            for turn in range(self._declaration.rounds):
-                self._tell(block, f"slice {turn + 1} of {self._declaration.rounds}")
-                for name in self._shuffled([*self._children]):
-                    self._ask(block, name, self._take, Done)
-            finish = Finish(self._take.group, str(self._folder / "after.npz"))
-            taken = [self._ask(block, name, finish, Taken) for name in [*self._children]]
-            self._records += [reply.burst for reply in taken if reply]
+        # the machine may have another pace than in the block before
+        take = msgspec.structs.replace(self._take, idle_ns=control_ns(self._declaration, medians))
+        for turn in range(self._declaration.rounds):
+            self._tell(block, f"slice {turn + 1} of {self._declaration.rounds}")
+            for name in self._shuffled([*self._children]):
+                self._ask(block, name, take, Done)
+        finish = Finish(take.group, str(self._folder / "after.npz"))
+        taken = [self._ask(block, name, finish, Taken) for name in [*self._children]]
+        self._records += [reply.burst for reply in taken if reply]
 
     def _shuffled(self, names: list[str]) -> list[str]:
         return self._order.sample(names, len(names))

@@ -172,7 +172,7 @@ class ArmTimer:
         if job.spec:
             self._prove()
         self.cost_ns, self._step_ns = clock_facts(clock)
-        self._parts, self._collections = list[Slice](), Collections()
+        self._parts, self._collections, self._idle_ns = list[Slice](), Collections(), 0
         gc.collect()  # what the proof left behind is not the stream's
 
     def _prove(self) -> None:
@@ -232,7 +232,9 @@ class ArmTimer:
 
     def take(self, wanted: Take) -> None:
         """Time a slice."""
-        call = self._call if self._job.spec else idle(wanted.idle_ns, self._clock)
+        call = self._call
+        if not self._job.spec:
+            self._idle_ns, call = wanted.idle_ns, idle(wanted.idle_ns, self._clock)
         self._timed(call, wanted.warm, wanted.group)
         with self._collections.noted(self._clock):
             self._parts.append(self._timed(call, wanted.n, wanted.group))
@@ -258,7 +260,7 @@ class ArmTimer:
             int(np.sum(late > period_ns)) if period_ns else 0,
             [Slow(k, round(times[k] / group), within(int(starts[k]), int(ends[k]))) for k in slowest],
             self._first_call_ns, costs, self._step_ns, self._collections.counts, self._collections.total_ns,
-            preempted, (minor, major), self._facts,
+            preempted, (minor, major), self._facts, self._idle_ns,
         )  # fmt: skip
 
     def _left_to_result(self, binding: Binding, calls_ns: int) -> str:

@@ -17,6 +17,7 @@ from bench.measure.call_times import Sleep, Times, waiting
 from bench.records.stream import Pace
 
 MOST_STEPS = 20_000  # of a worker at a level, back to back
+STEP_BYTES = 100  # what is held of a step until its level is over
 Step = tuple[Call, Callable[[Any], object]]  # the call of a stream, and what copies a sample in before
 
 

@@ -149,7 +149,7 @@ class Decision(Record, frozen=True):
 
     calls: Calls  # timed of each arm in each block: calls, or groups of calls
     group: Positive  # calls in a group: 1, or more where a call is too short for the clock
-    idle_ns: Count  # how long a call of the control waits: as that of the slowest arm, at most half a period
+    idle_ns: Count  # of the control in the first block, as in its burst
     pairs: list[Pair]  # of arms' ids
 
 
@@ -170,6 +170,7 @@ class Burst(Record, frozen=True):
     preempted: Count  # involuntary context switches
     faults: tuple[Count, Count]  # page faults without and with reading from a disk
     facts: Facts  # of the library
+    idle_ns: Count = 0  # of the control, how long a call waits: as the slowest arm's, at most half a period
 
 
 class Level(Record, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -119,7 +120,8 @@ def answer_one(tails: Tails) -> StreamAnswer:
         return stream_article(tails, anchor, prefix=prefix)
 
     results = {
-        **_row(tails.decision, "calls", "group", "idle_ns"),
+        **_row(tails.decision, "calls", "group"),
+        "idle_ns": median(tails.idle_ns),
         "rows": [*map(_tail_row, (*tails.arms, tails.control))],
         "ratios": [{"at": label(ratio.q), **_row(ratio, *SIDES, "kind", *JUDGED)} for ratio in tails.ratios],
     }

@@ -1,6 +1,6 @@
 """Tell what a stream took: one sentence on top, tables, and what stands beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from statistics import median
 
@@ -23,6 +23,7 @@ from bench.reporting.stream_tables import (
 from bench.reporting.tables import HEADLINES
 
 NOT_COMPARED = "not compared, as a peer, NumPy or PyTorch has no times"
+PERHAPS_MACHINE = " (perhaps the machine's)"  # where the control explains the tail, but not the difference
 UNDECIDED = {"EQUIVALENT": " (the same)", "UNRESOLVED": " (not resolved)", "NONE": " (no verdict)"}
 
 
@@ -90,8 +91,10 @@ def _of_libraries(tails: Tails) -> str:
     by_machine = [ratio.q for ratio in ratios if ratio.machine]
     if not ratios:
         by_machine = [q for q, quantile in sides_named[0].times.items() if quantile.machine]
-    named = [(_place(q), quantile) for q, quantile in sides_named[0].times.items() if q not in by_machine]
-    takes = wording.listing([f"{units.duration(quantile.ns)} at {place}" for place, quantile in named])
+    named = [(q, quantile) for q, quantile in sides_named[0].times.items() if q not in by_machine]
+    takes = wording.listing(
+        [f"{units.duration(at.ns)} at {_place(q)}{PERHAPS_MACHINE * at.machine}" for q, at in named]
+    )
     if ratios:
         swapped = sides_named[0].arm == ratios[0].entry
         others = [_times(ratio, swapped) for ratio in ratios if not ratio.machine]
@@ -196,8 +199,7 @@ def measured(tails: Tails) -> Iterator[str]:
     step_ns = min(burst.clock_step_ns for burst in bursts)
     yield (
         f"Reading the clock costs {units.duration(cost_ns)}, its smallest step is {units.duration(step_ns)}. "
-        f"The control computes nothing for {units.duration(decision.idle_ns)} a call; {MACHINE} marks what "
-        "it explains."
+        f"The control computes nothing for {_span(tails.idle_ns)} a call; {MACHINE} marks what it explains."
     )
     cost_limit_ns = MIN_CLOCK_COSTS * cost_ns / decision.group
     if short := [tail.title for tail in tails.arms if tail.times[0.5].ns < cost_limit_ns]:
@@ -208,6 +210,12 @@ def measured(tails: Tails) -> Iterator[str]:
     if hidden := [q for q in PERCENTILES if q not in shown(decision.calls)]:
         needs = [f"{label(q)} needs {units.whole(round(MIN_BEYOND / (1 - q)))} calls" for q in hidden]
         yield f"In a block {wording.listing(needs)} (--calls); there were {units.whole(decision.calls)}."
+
+
+def _span(spans_ns: Sequence[float]) -> str:
+    """Return the median of times; where they look different, with the least and the greatest."""
+    text, *limits = (units.duration(at(spans_ns)) for at in (median, min, max))
+    return text if limits == [text, text] else f"{text} ({limits[0]} to {limits[1]} by block)"
 
 
 def troubles(stream: Stream) -> Iterator[str]:

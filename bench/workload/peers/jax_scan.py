@@ -90,7 +90,9 @@ def bind(
         current, state = params, zero
 
     def feed(x: Any, y: Any) -> None:
-        inputs[:] = jnp.asarray(x), jnp.asarray(y)
+        inputs[0] = jnp.asarray(x)
+        if task in ("gradient", "train_step"):
+            inputs[1] = jnp.asarray(y)
 
     def result() -> dict[str, Any]:
         named = {f"d{name}": grad for name, grad in last.get("gradient", {}).items()}
