@@ -40,9 +40,6 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         np.copyto(U_n, weights[2 * H :, :split])
         np.copyto(W_n, weights[2 * H :, split:])
 
-    def start() -> None:
-        hs[0] = 0
-
     def advance() -> None:
         for x_t, (x_in, multiply, inputs, x1, by_W, h1, h, h_new, gates, n, r, z, w) in work.steps(views):
             x_in[...] = x_t
@@ -88,4 +85,4 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         np.matmul(d_rows[3 * H :], input_rows[split:-H].T, out=dweights[2 * H :, split:-H])
         np.matmul(d_rows[H:, B:], input_rows[-H:, B:].T, out=dweights[:, -H:])
 
-    return work.bind(y, read, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, hs[:1], read, advance, back, delta=delta, lr=lr)

@@ -17,7 +17,7 @@ import numpy as np
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
 from impl_numpy.rnn_inplace import times_tanh_prime
-from impl_numpy.workspace import Workspace, by_row
+from impl_numpy.workspace import Workspace, over_steps
 
 
 def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: float) -> Bound:
@@ -43,9 +43,6 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         np.multiply(weights[: 3 * H], half, halved[: 3 * H])
         np.copyto(halved[3 * H :], weights[3 * H :])
 
-    def start() -> None:
-        hs[0] = cs[0] = 0
-
     def advance() -> None:
         for x_t, (x_in, multiply, inputs, a, s, i, f, o, g, tanh_c, c, c_new, h_new) in work.steps(views):
             x_in[...] = x_t
@@ -62,8 +59,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     d_sigmoids, square = (np.empty((3 * H, B), x.dtype) for _ in range(2))
     d_i, d_f, d_o = (d_sigmoids[gate * H : (gate + 1) * H] for gate in range(3))
     dc = np.empty((H, B), x.dtype)
-    da_rows, fill_da = by_row(parts)
-    input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
+    sum_up = over_steps(parts, work.inputs[: work.n_steps], zeros=H)
 
     def back(dh: Array, dweights: Array) -> None:
         dc[...] = 0
@@ -84,9 +80,6 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
             np.multiply(s, d_sigmoids, s)
             if t:
                 W.T.dot(a, dh)
-        fill_da()
-        fill_inputs()
-        np.matmul(da_rows, input_rows[:-H].T, out=dweights[:, :-H])  # the sum over t and batch
-        np.matmul(da_rows[:, B:], input_rows[-H:, B:].T, out=dweights[:, -H:])
+        sum_up(dweights)
 
-    return work.bind(y, read, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, (hs[0], cs[0]), read, advance, back, delta=delta, lr=lr)

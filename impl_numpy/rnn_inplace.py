@@ -16,7 +16,7 @@ import numpy as np
 
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
-from impl_numpy.workspace import Workspace, by_row
+from impl_numpy.workspace import Workspace, over_steps
 
 
 def tanh_into(a: Array, out: Array) -> None:
@@ -85,26 +85,19 @@ def bind(
     def read() -> None:
         np.copyto(W, work.p.named["W"])  # dot would copy a part of the weights in every step
 
-    def start() -> None:
-        hs[0] = 0
-
     def advance() -> None:
         for x_t, (x_in, multiply, inputs, a_t, h) in work.steps(views):
             x_in[...] = x_t
             multiply(inputs, a_t)  # (H, B)
             act(a_t, h)
 
-    da_rows, fill_da = by_row(a)
-    input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
+    sum_up = over_steps(a, work.inputs[: work.n_steps], zeros=H)
 
     def back(dh: Array, dweights: Array) -> None:
         for t in range(T, 0, -1):
             times_act_prime(hs[t], dh, a[t - 1])
             if t > 1:
                 W.T.dot(a[t - 1], dh)
-        fill_da()
-        fill_inputs()
-        np.matmul(da_rows, input_rows[:-H].T, out=dweights[:, :-H])  # the sum over t and batch
-        np.matmul(da_rows[:, B:], input_rows[-H:, B:].T, out=dweights[:, -H:])
+        sum_up(dweights)
 
-    return work.bind(y, read, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, hs[:1], read, advance, back, delta=delta, lr=lr)

@@ -11,7 +11,7 @@ Without biases, these ones are left out. As h_0 = 0, W multiplies nothing in the
 part of it. A cell's own file has the recurrence: its way forward to h_T, and its way back from dL/dh_T.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, cycle
@@ -92,8 +92,8 @@ class Workspace:
     def bind(
         self,
         y: Array,
+        first: Sequence[Array],
         read: Callable[[], None],
-        start: Callable[[], None],
         advance: Callable[[], None],
         back: Callable[[Array, Array], None],
         *,
@@ -102,9 +102,9 @@ class Workspace:
     ) -> Bound:
         """Return the ``Bound`` of the task.
 
-        ``read`` reads the parameters, whenever they have changed. ``start`` sets the first state to zero;
-        only a stream changes it. ``advance`` makes all steps from there, so that h_T is the last state.
-        ``back`` writes the gradient of the weights from dL/dh_T (H, B), which it may overwrite.
+        ``first`` are the states that the first step starts from: zero, but a stream changes them. ``read``
+        reads the parameters, whenever they have changed. ``advance`` makes all steps, so that h_T is the last
+        state. ``back`` writes the gradient of the weights from dL/dh_T (H, B), which it may overwrite.
         """
         p, h1, (B, O) = self.p, self.h1[-1], y.shape  # noqa: E741  (the project's letter for outputs)
         y_hat = np.empty((O, B), y.dtype)
@@ -113,7 +113,8 @@ class Workspace:
             for name, array in self.params.items():
                 p.named[name][...] = array if name in ("V", "bV") else array[self.order]
             read()
-            start()
+            for state in first:
+                state[...] = 0
 
         def forward() -> None:
             advance()
@@ -158,6 +159,22 @@ class Workspace:
             return {"loss": loss} | self.given(p)
 
         return Bound({"gradient": gradient, "train_step": train_step}[self.task], reset, result)
+
+
+def over_steps(left: Array, right: Array, zeros: int) -> Callable[[Array], None]:
+    """Return what writes the sum over t of left_t right_t^T (n, k), from (T, n, B) and (T, k, B).
+
+    In the first step the last rows of ``right``, as many as ``zeros``, are zero.
+    """
+    (left_rows, fill_left), (right_rows, fill_right), B = by_row(left), by_row(right), left.shape[2]
+
+    def write(out: Array) -> None:
+        fill_left()
+        fill_right()
+        np.matmul(left_rows, right_rows[:-zeros].T, out=out[:, :-zeros])
+        np.matmul(left_rows[:, B:], right_rows[-zeros:, B:].T, out=out[:, -zeros:])
+
+    return write
 
 
 def by_row(steps: Array) -> tuple[Array, Callable[[], None]]:

@@ -12,26 +12,23 @@ from torch import Tensor
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
 from impl_torch.rnn_inplace import times_tanh_prime
-from impl_torch.workspace import Columns, bind_in_place, join, kept, over_steps
+from impl_torch.workspace import Columns, over_steps
 
 
 @torch.inference_mode()
 def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     (T, B, _), H, work = x.shape, params["W"].shape[1], Columns(task, params, x)
-    p, grads, hs, split = join(params), join(params), work.h, work.x1.shape[1]
-    weights, dweights, WT = p.weights, grads.weights, p.named["W"].T
+    weights, dweights, WT = work.p.weights, work.grads.weights, work.p.named["W"].T
+    hs, split = work.h, work.x1.shape[1]
     rz, U_n, W_n = weights[: 2 * H], weights[2 * H :, :split], weights[2 * H :, split:]
     # n of all steps; r, z and w_n of every step; on the way back dL/du_n; dL/da_r, dL/da_z and dL/dw_n
-    ns, parts = x.new_empty((T, H, B)), x.new_empty((kept(task, T)[0], 3 * H, B))
+    ns, parts = x.new_empty((T, H, B)), x.new_empty((work.n_steps, 3 * H, B))
     r, z, w = parts.split(H, dim=1)
     gates, U_ns = parts[:, : 2 * H], U_n.expand(T, H, split)
     # views of every step, as slicing costs as much as computing
     of_rz, of_w = work.products(rz, work.inputs), work.products(W_n, work.h1)
     views = list(zip(of_rz, of_w, hs, work.h_new, *work.steps(gates, ns, r, z, w), strict=False))
-
-    def start() -> None:
-        hs[0].zero_()
 
     def advance() -> None:
         work.x.copy_(work.xs)
@@ -70,5 +67,4 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
         for sum_up in sums:
             sum_up()
 
-    h1 = work.h1[-1].T
-    return bind_in_place(task, params, p, grads, y, h1, dh.T, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, work.h1[-1].T, dh.T, hs[:1], advance, back, delta=delta, lr=lr)

@@ -6,43 +6,28 @@ o, g, so the sigmoids are one pass, and the gradients of all steps in place of t
 ``addcmul``, a product in a sum's kernel.
 """
 
-from dataclasses import replace
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
-from impl_torch.workspace import Columns, bind_in_place, join, kept, over_steps
-
-
-def exchanged(arrays: dict[str, Any], H: int) -> dict[str, Any]:
-    """Exchange the rows of the last two gates of parameters, gradients or results, there or back."""
-    order = [*range(2 * H), *range(3 * H, 4 * H), *range(2 * H, 3 * H)]
-    gated = ("U", "W", "bU", "bW")
-    return {name: a[order] if name.removeprefix("d") in gated else a for name, a in arrays.items()}
+from impl_torch.workspace import Columns, over_steps
 
 
 @torch.inference_mode()
 def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     (T, B, _), H = x.shape, params["W"].shape[1]
-    params, work = exchanged(params, H), Columns(task, params, x)
-    p, grads, hs, (keep, n_states) = join(params), join(params), work.h, kept(task, T)
-    weights, dweights, WT = p.weights, grads.weights, p.named["W"].T
-    cs = x.new_zeros((n_states, H, B)).unbind()
-    cs += cs[-1:] * (T + 1 - n_states)  # later steps write the last that is kept
+    work = Columns(task, params, x, order=torch.arange(4 * H).view(4, H)[[0, 1, 3, 2]].flatten())
+    weights, dweights, WT = work.p.weights, work.grads.weights, work.p.named["W"].T
+    hs, cs = work.h, x.new_zeros((work.n_states, H, B)).unbind()
+    cs += cs[-1:] * (T + 1 - work.n_states)  # later steps write the last that is kept
     # i, f, o and g of every step; on the way back dL/da_t
-    parts, tanh_cs = x.new_empty((keep, 4 * H, B)), x.new_empty((keep, H, B))
+    parts, tanh_cs = x.new_empty((work.n_steps, 4 * H, B)), x.new_empty((work.n_steps, H, B))
     gates = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))
     # views of every step, as slicing costs as much as computing
     steps = work.steps(parts, parts[:, : 3 * H], *gates, tanh_cs)
     views = list(zip(work.products(weights, work.inputs), *steps, cs, cs[1:], work.h_new, strict=False))
-
-    def start() -> None:
-        hs[0].zero_()
-        cs[0].zero_()
 
     def advance() -> None:
         work.x.copy_(work.xs)
@@ -78,6 +63,4 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
                 torch.mm(WT, a, out=dh)
         sum_up()
 
-    h1 = work.h1[-1].T
-    bound = bind_in_place(task, params, p, grads, y, h1, dh.T, start, advance, back, delta=delta, lr=lr)
-    return replace(bound, result=lambda: exchanged(bound.result(), H))
+    return work.bind(y, work.h1[-1].T, dh.T, (hs[0], cs[0]), advance, back, delta=delta, lr=lr)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
-from impl_torch.workspace import affine, bind_in_place, join, kept
+from impl_torch.workspace import Workspace, affine
 
 
 def times_tanh_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
@@ -58,22 +58,20 @@ def bind(
 ) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, (keep, n_states) = len(params["W"]), kept(task, T)
+    H, work = len(params["W"]), Workspace(task, params, x)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    joined, grads = join(params), join(params)
-    p, d, streams = joined.named, grads.named, task == "stream"
+    p, d, streams = work.p.named, work.grads.named, task == "stream"
     UT, W, WT, biased = p["U"].T, p["W"], p["W"].T, "bU" in p  # views: they follow the updates
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((n_states, B, H))
+    a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((work.n_states, B, H))
     a_rows, a_steps = a.reshape(T * B, H), a.unbind()
-    h_steps = hs.unbind() + hs[-1:].unbind() * (T + 1 - n_states)  # later steps write the last that is kept
+    h_steps = hs.unbind() + hs[-1:].unbind() * (
+        T + 1 - work.n_states
+    )  # later steps write the last that is kept
 
     # views of every step, as slicing costs as much as computing; h_0 = 0, but in a stream
     views = list(zip(a_steps, h_steps, h_steps[1:], strict=False))[not streams :]
-
-    def start() -> None:
-        h_steps[0].zero_()
 
     def advance() -> None:
         if biased:
@@ -85,8 +83,8 @@ def bind(
             torch.addmm(a_t, h, WT, out=a_t)  # (B, H)
             act(a_t, out=h_new)
 
-    das, dh = x.new_empty((keep, B, H)), x.new_empty((B, H))
-    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[1:keep].reshape(-1, H)
+    das, dh = x.new_empty((work.n_steps, B, H)), x.new_empty((B, H))
+    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[1 : work.n_steps].reshape(-1, H)
 
     x_columns, h_columns, later, dUT, dWT = rows.T, h_rows.T, da_rows[B:], d["U"].T, d["W"].T
 
@@ -101,5 +99,4 @@ def bind(
             torch.sum(da_rows, dim=0, out=d["bU"])
             d["bW"].copy_(d["bU"])
 
-    h = h_steps[T]
-    return bind_in_place(task, params, joined, grads, y, h, dh, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, h_steps[T], dh, h_steps[:1], advance, back, delta=delta, lr=lr)
