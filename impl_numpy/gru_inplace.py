@@ -85,4 +85,4 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         np.matmul(d_rows[3 * H :], input_rows[split:-H].T, out=dweights[2 * H :, split:-H])
         np.matmul(d_rows[H:, B:], input_rows[-H:, B:].T, out=dweights[:, -H:])
 
-    return work.bind(y, hs[:1], read, advance, back, delta=delta, lr=lr)
+    return work.bind(y, (hs[0],), read, advance, back, delta=delta, lr=lr)

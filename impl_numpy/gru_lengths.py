@@ -21,10 +21,12 @@ def steps(params: Params, x: Array, rows: list[slice]) -> Iterator[tuple[Step, A
         yield (x_n, h_before, step), h
 
 
-def back(params: Params, cache: list[Step], ends: list[Any], dh_end: Array, grads: Params) -> None:
-    """Add the gradients of U, W and their biases, from dL/dh (B, H) of the sequences' last steps."""
+def back(
+    params: Params, cache: list[Step], ends: list[Any], dh_end: Array
+) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Yield x_t, h_{t-1}, dL/du_t and dL/dw_t for t = T .. 1, from dL/dh (B, H) of the last steps."""
     dh_all = np.zeros_like(dh_end)  # (B, H)
-    for (x, h_before, (r, z, n, w_n, h)), end in zip(reversed(cache), reversed(ends), strict=True):
+    for (x_n, h_before, (r, z, n, w_n, h)), end in zip(reversed(cache), reversed(ends), strict=True):
         dh_all[end] = dh_end[end]
         dh = dh_all[: len(h)]  # (n, H), a view
         da_n = dh * (1 - z) * (1 - n * n)
@@ -32,9 +34,5 @@ def back(params: Params, cache: list[Step], ends: list[Any], dh_end: Array, grad
         da_z = dh * (h_before - n) * (z * (1 - z))
         du = np.concatenate((da_r, da_z, da_n), axis=1)  # (n, 3H)
         dw = np.concatenate((da_r, da_z, da_n * r), axis=1)
-        grads["U"] += du.T @ x
-        grads["W"] += dw.T @ h_before
-        if "bU" in params:
-            grads["bU"] += du.sum(axis=0)  # (3H,)
-            grads["bW"] += dw.sum(axis=0)
+        yield x_n, h_before, du, dw
         dh[...] = dh * z + dw @ params["W"]  # straight, and through w

@@ -82,7 +82,13 @@ class ByLength:
         grads["V"] += dy_hat.T @ h_end
         if "bV" in params:
             grads["bV"] += dy_hat.sum(axis=0)
-        self.cell.back(params, cache, ends, dy_hat @ params["V"], grads, **options)
+        for x_n, h_before, du, dw in self.cell.back(params, cache, ends, dy_hat @ params["V"], **options):
+            grads["U"] += du.T @ x_n  # u_t = U x_t + bU, and w_t = W h_{t-1} + bW
+            grads["W"] += dw.T @ h_before
+            if "bU" in params:
+                db = du.sum(axis=0)
+                grads["bU"] += db
+                grads["bW"] += db if dw is du else dw.sum(axis=0)
         return loss, grads
 
 

@@ -21,11 +21,13 @@ def steps(params: Params, x: Array, rows: list[slice]) -> Iterator[tuple[Step, A
         yield (x_n, before, step), h
 
 
-def back(params: Params, cache: list[Step], ends: list[Any], dh_end: Array, grads: Params) -> None:
-    """Add the gradients of U, W and their biases, from dL/dh (B, H) of the sequences' last steps."""
+def back(
+    params: Params, cache: list[Step], ends: list[Any], dh_end: Array
+) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Yield x_t, h_{t-1} and dL/da_t (n, 4H), twice, for t = T .. 1, from dL/dh (B, H) of the last steps."""
     dh_all, dc_all = np.zeros_like(dh_end), np.zeros_like(dh_end)  # (B, H)
     for step, end in zip(reversed(cache), reversed(ends), strict=True):
-        x, (h_before, c_before), (i, f, g, o, c, h) = step
+        x_n, (h_before, c_before), (i, f, g, o, c, h) = step
         dh_all[end] = dh_end[end]
         dh, dc_after = dh_all[: len(h)], dc_all[: len(h)]  # (n, H), views
         tanh_c = np.tanh(c)
@@ -35,11 +37,6 @@ def back(params: Params, cache: list[Step], ends: list[Any], dh_end: Array, grad
         da_g = dc * i * (1 - g * g)
         da_o = dh * tanh_c * (o * (1 - o))
         da = np.concatenate((da_i, da_f, da_g, da_o), axis=1)  # (n, 4H)
-        grads["U"] += da.T @ x
-        grads["W"] += da.T @ h_before
-        if "bU" in params:
-            grads["bU"] += da.sum(axis=0)  # (4H,)
+        yield x_n, h_before, da, da
         dh[...] = da @ params["W"]
         dc_after[...] = dc * f  # straight
-    if "bU" in params:
-        grads["bW"] += grads["bU"]

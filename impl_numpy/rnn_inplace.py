@@ -19,11 +19,6 @@ from impl_numpy.rnn import Array, Params
 from impl_numpy.workspace import Workspace, over_steps
 
 
-def tanh_into(a: Array, out: Array) -> None:
-    """out = tanh(a)."""
-    np.tanh(a, out)
-
-
 def sigmoid_into(a: Array, out: Array) -> None:
     """out = 1 / (1 + exp(-a)) = (1 + tanh(a / 2)) / 2, which never overflows."""
     np.multiply(a, 0.5, out)
@@ -57,8 +52,8 @@ def times_relu_prime(h: Array, dh: Array, out: Array) -> None:
     np.multiply(out, dh, out)
 
 
-ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], None], Callable[[Array, Array, Array], None]]] = {
-    "tanh": (tanh_into, times_tanh_prime),
+ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], object], Callable[[Array, Array, Array], None]]] = {
+    "tanh": (np.tanh, times_tanh_prime),
     "sigmoid": (sigmoid_into, times_sigmoid_prime),
     "relu": (relu_into, times_relu_prime),
 }
@@ -100,4 +95,4 @@ def bind(
                 W.T.dot(a[t - 1], dh)
         sum_up(dweights)
 
-    return work.bind(y, hs[:1], read, advance, back, delta=delta, lr=lr)
+    return work.bind(y, (hs[0],), read, advance, back, delta=delta, lr=lr)

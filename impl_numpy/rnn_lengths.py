@@ -24,19 +24,14 @@ def steps(params: Params, x: Array, rows: list[slice], *, activation: str) -> It
 
 
 def back(
-    params: Params, cache: list[Step], ends: list[Any], dh_end: Array, grads: Params, *, activation: str
-) -> None:
-    """Add the gradients of U, W and their biases, from dL/dh (B, H) of the sequences' last steps."""
+    params: Params, cache: list[Step], ends: list[Any], dh_end: Array, *, activation: str
+) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Yield x_t, h_{t-1} and dL/da_t (n, H), twice, for t = T .. 1, from dL/dh (B, H) of the last steps."""
     _, act_prime = ACTIVATIONS[activation]
     dh = np.zeros_like(dh_end)  # (B, H)
-    for (x, h_before, h), end in zip(reversed(cache), reversed(ends), strict=True):
+    for (x_n, h_before, h), end in zip(reversed(cache), reversed(ends), strict=True):
         dh[end] = dh_end[end]
         n = len(h)
         da = dh[:n] * act_prime(h)  # (n, H)
-        grads["U"] += da.T @ x
-        grads["W"] += da.T @ h_before
-        if "bU" in params:
-            grads["bU"] += da.sum(axis=0)  # (H,)
+        yield x_n, h_before, da, da
         dh[:n] = da @ params["W"]
-    if "bU" in params:
-        grads["bW"] += grads["bU"]

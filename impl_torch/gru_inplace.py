@@ -67,4 +67,4 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
         for sum_up in sums:
             sum_up()
 
-    return work.bind(y, work.h1[-1].T, dh.T, hs[:1], advance, back, delta=delta, lr=lr)
+    return work.bind(y, work.h1[-1].T, dh.T, (hs[0],), advance, back, delta=delta, lr=lr)

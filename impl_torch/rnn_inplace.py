@@ -99,4 +99,4 @@ def bind(
             torch.sum(da_rows, dim=0, out=d["bU"])
             d["bW"].copy_(d["bU"])
 
-    return work.bind(y, h_steps[T], dh, h_steps[:1], advance, back, delta=delta, lr=lr)
+    return work.bind(y, h_steps[T], dh, (h_steps[0],), advance, back, delta=delta, lr=lr)

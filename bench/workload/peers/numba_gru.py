@@ -5,14 +5,7 @@ from typing import Any
 
 import numpy as np
 
-STATES = 1  # arrays of the work that begin with what a step starts from
-
-
-def allocate(x: Any, W: Any, kept: int) -> Any:
-    """Return the states (kept + 1, B, H), and for each step kept U x_t and then r, z, n, and W h_{t-1}."""
-    batch, (gates, hidden) = x.shape[1], W.shape
-    u, w = np.zeros((2, kept, batch, gates), x.dtype)
-    return np.zeros((kept + 1, batch, hidden), x.dtype), u, w
+STATES, SUMS = 1, 2  # h; U x_t + bU and then r, z, n, and W h_{t-1} + bW
 
 
 def forward(

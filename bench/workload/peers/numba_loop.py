@@ -1,6 +1,8 @@
 """Variant ``numba-loop``: loops over preallocated arrays, compiled by Numba; products by SciPy's BLAS.
 
-``numba_rnn``, ``numba_gru`` and ``numba_lstm`` hold what differs from cell to cell.
+``numba_rnn``, ``numba_gru`` and ``numba_lstm`` hold what differs from cell to cell: the recurrence, its way
+back, and how many arrays they write: ``STATES`` (kept + 1, B, H), whose first entry a step starts from, and
+``SUMS`` (kept, B, gates H). Of the steps all are kept for the way back, else one.
 """
 
 import time
@@ -64,8 +66,10 @@ def bind(
     grads = {name: np.zeros_like(p) for name, p in current.items()}
     y_hat, dy, loss = np.zeros_like(y), np.zeros_like(y), np.zeros(1, dtype)
     learns = task in ("gradient", "train_step")
-    work = of_cell.allocate(x, W, steps if learns else 1)
-    states, dh = work[: of_cell.STATES], np.zeros_like(work[0][0])
+    kept, batch, (gates, hidden) = steps if learns else 1, x.shape[1], W.shape
+    states = tuple(np.zeros((of_cell.STATES, kept + 1, batch, hidden), dtype))
+    work = (*states, *np.zeros((of_cell.SUMS, kept, batch, gates), dtype))
+    dh = np.zeros_like(states[0][0])
 
     def advance() -> None:
         predict(U, W, V, bU, bW, bV, x, work, y_hat, kind)

@@ -5,14 +5,7 @@ from typing import Any
 
 import numpy as np
 
-STATES = 2  # arrays of the work that begin with what a step starts from
-
-
-def allocate(x: Any, W: Any, kept: int) -> Any:
-    """Return the states h and c (kept + 1, B, H), and for each step kept W h_{t-1} and then i, f, g, o."""
-    batch, (gates, hidden) = x.shape[1], W.shape
-    h, c = np.zeros((2, kept + 1, batch, hidden), x.dtype)
-    return h, c, np.zeros((kept, batch, gates), x.dtype)
+STATES, SUMS = 2, 1  # h and c; W h_{t-1} and then i, f, g, o
 
 
 def forward(

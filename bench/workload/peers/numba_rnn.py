@@ -5,13 +5,7 @@ from typing import Any
 
 import numpy as np
 
-STATES = 1  # arrays of the work that begin with what a step starts from
-
-
-def allocate(x: Any, W: Any, kept: int) -> Any:
-    """Return the states (kept + 1, B, H), and dL/da_t for each step kept."""
-    size = x.shape[1], W.shape[1]
-    return np.zeros((kept + 1, *size), x.dtype), np.zeros((kept, *size), x.dtype)
+STATES, SUMS = 1, 1  # h; and on the way back dL/da_t
 
 
 def forward(
