@@ -46,14 +46,14 @@ def main() -> None:
     folder = saved or ROOT / "results" / "figures"
     if saved is None:
         measure(folder)
-    made = {"cells": bullets(answer(run_article(load_run(folder / "cells"))))}
+    texts = {"cells": bullets(answer(run_article(load_run(folder / "cells"))))}
     if all((folder / name).exists() for name in MEASURED):
         write_report([folder / name for name in MEASURED], folder / "report", png=True)
         for name, source in PICTURES.items():
             shutil.copyfile(folder / source, IMAGES / name)
-        made |= blocks(folder)
+        texts |= blocks(folder)
     for page in PAGES:
-        page.write_text(filled(page.read_text(encoding="utf-8"), made), encoding="utf-8")
+        page.write_text(filled(page.read_text(encoding="utf-8"), texts), encoding="utf-8")
 
 
 def measure(folder: Path) -> None:
@@ -100,32 +100,31 @@ def answer(shown: Article) -> list[str]:
 
 def section(shown: Article, name: str) -> Section:
     """A section of the page by its anchor."""
-    return next(one for one in shown.sections if one.id == name)
+    return next(section for section in shown.sections if section.id == name)
 
 
 def bullets(sentences: Iterable[str]) -> str:
     """A list in Markdown; the machine is named above it."""
-    told = (re.sub(r"^On this machine \([^)]*\), ", "", sentence) for sentence in sentences)
-    return "\n".join(f"* {escape_markdown(wording.capital(sentence))}" for sentence in told)
+    unnamed = (re.sub(r"^On this machine \([^)]*\), ", "", sentence) for sentence in sentences)
+    return "\n".join(f"* {escape_markdown(wording.capital(sentence))}" for sentence in unnamed)
 
 
-def table(made: TextTable) -> str:
+def table(cells: TextTable) -> str:
     """A table in Markdown, notes beside their cells."""
-    lines = [[column.title for column in made.columns]]
-    lines.append(["--:" if column.number else "---" for column in made.columns])
-    lines += [[f"{cell.text} {cell.note}".strip() for cell in row] for row in made.rows]
+    lines = [[column.title for column in cells.columns]]
+    lines.append(["--:" if column.number else "---" for column in cells.columns])
+    lines += [[f"{cell.text} {cell.note}".strip() for cell in row] for row in cells.rows]
     return "\n".join("| " + " | ".join(map(escape_markdown, line)) + " |" for line in lines)
 
 
-def filled(text: str, made: dict[str, str]) -> str:
-    """The page with each marked place filled anew for which there are figures."""
+def filled(page: str, texts: dict[str, str]) -> str:
+    """The page with each marked place filled anew for which there is a text."""
 
-    def fill(found: re.Match[str]) -> str:
-        return (
-            f"<!-- figures: {found[1]} -->\n{made[found[1]]}\n<!-- end -->" if found[1] in made else found[0]
-        )
+    def fill(place: re.Match[str]) -> str:
+        name = place[1]
+        return f"<!-- figures: {name} -->\n{texts[name]}\n<!-- end -->" if name in texts else place[0]
 
-    return re.sub(r"<!-- figures: ([a-z-]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+    return re.sub(r"<!-- figures: ([a-z-]+) -->\n.*?<!-- end -->", fill, page, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

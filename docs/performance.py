@@ -86,11 +86,11 @@ def main() -> None:
     parser.add_argument(
         "--page", type=Path, default=PAGE, help="file to write (default: docs/performance.md)"
     )
-    asked = parser.parse_args()
-    folder = asked.saved or ROOT / "results" / "performance"
-    if asked.saved is None:
+    arguments = parser.parse_args()
+    folder = arguments.saved or ROOT / "results" / "performance"
+    if arguments.saved is None:
         measure(folder)
-    asked.page.write_text(page(folder), encoding="utf-8")
+    arguments.page.write_text(page(folder), encoding="utf-8")
 
 
 def measure(folder: Path) -> None:
@@ -253,7 +253,7 @@ def growth(summary: Summary, letter: str, library: str) -> tuple[str, str, str]:
     if len(sizes) < 3:
         return "not measured", "-", "-"
     flat = [size for size in sizes if fastest[size][0] <= FLAT * fastest[sizes[0]][0]]
-    slopes = (slope([fastest[size][1] for size in some], some) for some in (sizes, sizes[-2:]))
+    slopes = (slope([fastest[size][1] for size in span], span) for span in (sizes, sizes[-2:]))
     whole, end = (units.with_interval(interval.estimate, *interval.limits) for interval in slopes)
     return whole, end, f"{letter} = {flat[-1]}"
 

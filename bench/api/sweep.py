@@ -128,8 +128,8 @@ class Sharing:
         self._versions = earlier_versions(saved)  # of the hosts whose results stand, or may follow, by name
         self._admitted: set[str] = set()  # names
         self._refused: set[str] = set()  # ids of hosts, and what was said of workers
-        measured = [tile.measured for tile in saved.tiles if tile.measured]
-        self._measured = {(one.part, self._queue(one.host)) for one in measured}
+        records = [tile.measured for tile in saved.tiles if tile.measured]
+        self._measured = {(record.part, self._queue(record.host)) for record in records}
         self._tried: set[tuple[str, str]] = set()  # part, host
         self._running: dict[str, _Running] = {}  # by host
         self._silent: dict[str, str] = {}  # since when, by host, as it was told

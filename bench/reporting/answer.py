@@ -68,13 +68,12 @@ def hero(facts: Facts, *, why: str = "", turns: str = "", right: str = "") -> He
     What peers change about it comes first, and never in the title.
     """
 
-    def name(peer: peers.Peer, found: Sequence[peers.Peer]) -> str:
-        return _difference(facts, peer.pairs[0], [other.pairs[0] for other in found])
+    def name(peer: peers.Peer, compared: Sequence[peers.Peer]) -> str:
+        return _difference(facts, peer.pairs[0], [other.pairs[0] for other in compared])
 
-    found = _of_libraries(facts, why, turns, right)
-    return replace(
-        found, facts=(*_drop_empty(((peers.LABEL, peers.answer(facts.sources, name)),)), *found.facts)
-    )
+    of_peers = _drop_empty(((peers.LABEL, peers.answer(facts.sources, name)),))
+    of_libraries = _of_libraries(facts, why, turns, right)
+    return replace(of_libraries, facts=(*of_peers, *of_libraries.facts))
 
 
 def _of_libraries(facts: Facts, why: str, turns: str, right: str) -> Hero:
@@ -342,11 +341,11 @@ def _own(facts: Facts, asked: Sequence[Comparison]) -> str:
     """Return a line for each comparison of a user's variant with the baseline, unless it was ``asked``."""
     rows = [row for row in facts.rows.values() if by_name(row.arm.spec) is None and not row.arm.twin]
     pairs = [row.comparison for row in rows if row.comparison and row.comparison.ratio is not None]
-    told = [pair for pair in pairs if pair not in asked][:MAX_LISTED]
-    starts = (f"at {words.work(facts.case(pair.entry))}" for pair in told)
-    if len({facts.entries[pair.entry].group for pair in told}) > 1:
-        starts = (f"with {_difference(facts, pair, told)}" for pair in told)
-    return "\n".join(map(partial(_comparison, facts), starts, told))
+    listed = [pair for pair in pairs if pair not in asked][:MAX_LISTED]
+    starts = (f"at {words.work(facts.case(pair.entry))}" for pair in listed)
+    if len({facts.entries[pair.entry].group for pair in listed}) > 1:
+        starts = (f"with {_difference(facts, pair, listed)}" for pair in listed)
+    return "\n".join(map(partial(_comparison, facts), starts, listed))
 
 
 def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:

@@ -184,15 +184,15 @@ def stream_progress(
 
     Without a terminal, a line per block is printed, if ``lines``.
     """
-    told = 0
+    last_block = 0
     with screen(lines=lines) as display:
 
         def tell(block: int, text: str) -> None:
-            nonlocal told
+            nonlocal last_block
             name = f"block {block} of {declaration.blocks}"
-            if block > told and not display.watched:
+            if block > last_block and not display.watched:
                 display.line(name)
-            told = block
+            last_block = block
             display.update(f"{name}: {text}", block - 1, declaration.blocks)
 
         yield tell

@@ -24,7 +24,7 @@ def sentences(facts: Facts) -> Iterator[str]:
             rows.setdefault(names, []).append(pair)
     differ = [len({*column}) > 1 for column in zip(*rows, strict=True)]
     for names, pairs in rows.items():
-        where = ", ".join(name for name, told in zip(names, (True, *differ[1:]), strict=True) if told)
+        where = ", ".join(name for name, shown in zip(names, (True, *differ[1:]), strict=True) if shown)
         pairs.sort(key=lambda pair: facts.case(pair.entry).shortest or 0, reverse=True)
         yield f"{where}: {_spans(facts, pairs)}"
 

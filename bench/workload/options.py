@@ -138,7 +138,7 @@ def counts(text: str) -> str:
 
 def all_counts(texts: Iterable[str]) -> list[int]:
     """Return the numbers of texts as 1,4,16 in ascending order, each once; errors as ``counts``."""
-    return sorted({positive(one) for text in texts for one in text.split(",")})
+    return sorted({positive(number) for text in texts for number in text.split(",")})
 
 
 def whole(text: str) -> int:
