@@ -32,6 +32,7 @@ from bench.workload.cell import Cell
 from bench.workload.operations import Operation, Operations, each, into, nn, nt, repeated, tn
 
 Passes = tuple[tuple[str, int], ...]  # name, and the number of arrays of its size that it reads and writes
+Products = list[tuple[int, int, int]]  # rows and columns of the left operand, and how often
 # with e = y_hat - y: e; clip(e); the mean of clip (e - clip / 2); clip / n
 HUBER: Passes = (
     ("add", 3), ("multiply", 2), ("multiply", 2), ("add", 3), ("multiply", 3), ("add", 1), ("multiply", 2),
@@ -155,6 +156,20 @@ def by_sample(case: Case, cell: Cell, count: Callable[[Case], Operations]) -> Op
     return of_task(case, cell, forward, back, SCALE_AND_SUBTRACT)
 
 
+def joined_products(case: Case, cell: Cell, *, apart: bool) -> tuple[Products, Products]:
+    """Return the products of the joined weights: in the first step, where h_0 = 0, and what each later has.
+
+    Each is rows and columns of weights, and how often it is computed. With biases ``apart`` the last gate's
+    sums of U x_t and W h_{t-1} are products of their own.
+    """
+    s, gates, bias = case.shape, cell.gates * case.shape.H, int(case.bias)
+    # rows of the weights; their columns in the first step, and those that W adds in later ones
+    parts = [(gates, s.I + 2 * bias, s.H)]
+    if apart:
+        parts = [(gates - s.H, s.I + 2 * bias, s.H), (s.H, s.I + bias, 0), (s.H, bias, s.H)]
+    return [(m, k, int(k > 0)) for m, k, _ in parts], [(m, k + more, s.T - 1) for m, k, more in parts]
+
+
 def in_place(
     case: Case,
     cell: Cell,
@@ -166,11 +181,9 @@ def in_place(
 ) -> Operations:
     """Count BPTT in PyTorch's workspace: by rows where there is one gate, else a column for each sample.
 
-    addmm adds within a product, addcmul and ``alpha`` multiply within another pass. With biases ``apart`` the
-    last gate's sums of U x_t and W h_{t-1} are products of their own.
+    addmm adds within a product, addcmul and ``alpha`` multiply within another pass.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
-    of_x = s.I + case.bias  # what U and bU multiply
     # no W h_0, as h_0 = 0, and no part of dL/dW from it
     if cell.gates == 1:
         forward = [nn(rows, s.I, gates), nn(s.B, s.H, gates, s.T - 1), nn(s.B, s.H, s.O)]
@@ -180,17 +193,13 @@ def in_place(
             forward.append(each("add", gates))
             back += [summed(rows, gates), summed(s.B, s.O)]
     else:
-        # rows of the weights; their columns in the first step, and those that W adds in later ones
-        blocks = [(gates, of_x + case.bias, s.H)]
-        if apart:
-            blocks = [(gates - s.H, of_x + case.bias, s.H), (s.H, of_x, 0), (s.H, int(case.bias), s.H)]
-        steps = [(m, k, int(k > 0)) for m, k, _ in blocks] + [(m, k + more, s.T - 1) for m, k, more in blocks]
-        forward = [*(tn(m, k, s.B, times) for m, k, times in steps), tn(s.B, s.H + case.bias, s.O)]
+        first, later = joined_products(case, cell, apart=apart)
+        forward = [*(tn(m, k, s.B, times) for m, k, times in first + later), tn(s.B, s.H + case.bias, s.O)]
         back = [nn(s.H + case.bias, s.B, s.O), nn(s.H, gates, s.B, s.T - 1)]
         if s.B > 1:
-            back += [nt(m, s.B, k, times) for m, k, times in steps]
+            back += [nt(m, s.B, k, times) for m, k, times in first + later]
         else:
-            back += [tn(m, s.T, k + more) for m, k, more in blocks]
+            back += [tn(m, s.T, k) for m, k, _ in later]
     forward += repeated(s.T, step)
     back += [*passes(s.B * s.O, TORCH_HUBER), nt(s.B, s.O, s.H), *repeated(s.T, step_back)]
     back += repeated(s.T - 1, handed)
@@ -209,34 +218,22 @@ def in_columns(
 ) -> Operations:
     """Count BPTT in NumPy's workspace, which has a column for each sample, and weights and biases joined.
 
-    An update also halves the weights of ``halved`` gates. With biases ``apart`` the last gate's sums of
-    U x_t and W h_{t-1} are products of their own.
+    An update also halves the weights of ``halved`` gates.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
-    of_x, of_h = s.I + case.bias, s.H + case.bias  # what U and bU multiply, and W and bW
-    gates_of_x = (gates - s.H, s.H) if apart else (gates,)
+    of_h, (first, later) = s.H + case.bias, joined_products(case, cell, apart=apart)
     product = tn if s.B == 1 and case.task == "forward" else nn  # the weights by column
-    # in the first step without W, as h_0 = 0
-    forward = [
-        product(gates_of_x[0], of_x + case.bias, s.B),
-        product(gates_of_x[0], of_x + of_h, s.B, s.T - 1),
-    ]
-    if apart:
-        forward += [
-            product(s.H, of_x, s.B, s.T),
-            product(s.H, 1, s.B, case.bias),
-            product(s.H, of_h, s.B, s.T - 1),
-        ]
+    forward = [product(m, k, s.B, times) for m, k, times in first + later]
     forward += [*repeated(s.T, step), nn(s.O, of_h, s.B)]
     # a row is a column, too, and of one sample all steps are stored as they came, (T, gates)
     of_column, over_all = (nn, tn) if s.B == 1 else (nt, nt)
     back = [*passes(s.B * s.O, HUBER), of_column(s.O, s.B, of_h), tn(s.H, s.O, s.B)]
     back += [*repeated(s.T, step_back), *repeated(s.T - 1, [tn(s.H, gates, s.B), *handed])]
-    back += [over_all(gates, rows - s.B, s.H, s.T > 1), over_all(gates_of_x[0], rows, of_x + case.bias)]
-    back += [over_all(s.H, rows, of_x), over_all(s.H, rows, 1, case.bias)] if apart else []
+    back += [over_all(m, rows, k, times) for m, k, times in first]
+    back.append(over_all(gates, rows - s.B, s.H, s.T > 1))
     total = of_task(case, cell, forward, back, SUBTRACT_SCALED, to_joined)
     if case.task == "train_step" and halved:
-        total.append(each("multiply", halved * s.H * (of_x + of_h), 2))
+        total.append(each("multiply", halved * s.H * (s.I + case.bias + of_h), 2))
     return into(total)
 
 
