@@ -68,7 +68,7 @@ def bind(
     function = compiled(task, cell, activation)
     zero = (jnp.zeros((x.shape[1], params["W"].shape[1]), x.dtype),) * (2 if cell == "lstm" else 1)
     inputs, current, state = [x, y], params, zero
-    numbers = jnp.asarray(delta, x.dtype), jnp.asarray(lr, x.dtype)
+    delta_there, lr_there = (jnp.asarray(number, x.dtype) for number in (delta, lr))
     last: dict[str, Any] = {}
 
     def forward() -> None:
@@ -79,11 +79,11 @@ def bind(
         last["y_hat"], state = function(current, inputs[0], state)
 
     def gradient() -> None:
-        last["loss"], last["gradient"] = function(current, inputs[0], zero, inputs[1], numbers[0])
+        last["loss"], last["gradient"] = function(current, inputs[0], zero, inputs[1], delta_there)
 
     def train_step() -> None:
         nonlocal current
-        last["loss"], current = function(current, inputs[0], zero, inputs[1], *numbers)
+        last["loss"], current = function(current, inputs[0], zero, inputs[1], delta_there, lr_there)
 
     def reset() -> None:
         nonlocal current, state
