@@ -66,9 +66,8 @@ def bind(
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((work.n_states, B, H))
     a_rows, a_steps = a.reshape(T * B, H), a.unbind()
-    h_steps = hs.unbind() + hs[-1:].unbind() * (
-        T + 1 - work.n_states
-    )  # later steps write the last that is kept
+    # later steps write the last that is kept
+    h_steps = hs.unbind() + hs[-1:].unbind() * (T + 1 - work.n_states)
 
     # views of every step, as slicing costs as much as computing; h_0 = 0, but in a stream
     views = list(zip(a_steps, h_steps, h_steps[1:], strict=False))[not streams :]

@@ -137,14 +137,14 @@ class ManyStreams(Blocks):
         replies: list[Served] = []
         for _ in range(TRIES):
             begin_ns = time.perf_counter_ns() + WAKE_NS + round(length_ns / 10)
-            wanted = [
+            requests = [
                 Serve(
                     n, workers, first, threads, begin_ns, round(length_ns), declared.period_ns, declared.pace,
                     self._idle_ns,
                 )
                 for first in processes
             ]  # fmt: skip
-            replies = self._ask(block, name, wanted, Served) or []
+            replies = self._ask(block, name, requests, Served) or []
             if not replies:
                 return None
             if declared.rate or max(served.began_ns for served in replies) < begin_ns + length_ns / 2:

@@ -82,17 +82,17 @@ class Server(ArmTimer):
             binding = bind_case(bind, library, job.case, self._batch, job.device, self._binding)
             self._bindings.append(binding)
 
-    def serve(self, wanted: Serve) -> Served:
+    def serve(self, request: Serve) -> Served:
         """Step each worker's streams from a state of zero, all workers at once; check every last result.
 
         Raises:
             Refusal: a result is wrong, or the process is not as it was.
         """
-        all_workers = range(wanted.first, wanted.first + wanted.threads)
-        shares = [range(worker, wanted.streams, wanted.workers) for worker in all_workers]
+        all_workers = range(request.first, request.first + request.threads)
+        shares = [range(worker, request.streams, request.workers) for worker in all_workers]
         streams = iter(self._bindings)
         by_worker = [list(islice(streams, len(share))) for share in shares]
-        run = partial(self._take_turns, wanted)
+        run = partial(self._take_turns, request)
         if len(shares) == 1:
             turns = [run(shares[0], by_worker[0])]
         else:
@@ -105,22 +105,22 @@ class Server(ArmTimer):
         responses = np.hstack([turn.responses for turn in turns])
         return Served(
             Histogram.of(np.hstack([turn.times for turn in turns])),
-            Histogram.of(responses) if wanted.period_ns else None,
-            int(np.sum(responses > (wanted.period_ns or 0))),
+            Histogram.of(responses) if request.period_ns else None,
+            int(np.sum(responses > (request.period_ns or 0))),
             min(turn.began_ns for turn in turns), max(turn.ended_ns for turn in turns), self._facts,
         )  # fmt: skip
 
-    def _take_turns(self, wanted: Serve, share: range, bindings: list[Binding]) -> Turns:
+    def _take_turns(self, request: Serve, share: range, bindings: list[Binding]) -> Turns:
         """Step the streams of one worker, each from a state of zero."""
         clock = self._clock
         steps: list[Step] = [connected(binding) for binding in bindings]
-        steps = steps or [(idle(wanted.idle_ns, clock), self._feed)] * len(share)
+        steps = steps or [(idle(request.idle_ns, clock), self._feed)] * len(share)
         for binding in bindings:
             binding.bound.reset()
         return take_turns(
-            steps, cycle(self._ordered), wanted.begin_ns, wanted.length_ns,
-            places=[stream / wanted.streams for stream in share], period_ns=wanted.period_ns,
-            pace=wanted.pace, clock=clock, sleep=self._sleep,
+            steps, cycle(self._ordered), request.begin_ns, request.length_ns,
+            places=[stream / request.streams for stream in share], period_ns=request.period_ns,
+            pace=request.pace, clock=clock, sleep=self._sleep,
         )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def _names(summary: Concurrency) -> dict[Arm, str]:
     return {arm: library_name(arm) if used.count(arm.library) == 1 else arm.title for arm in arms}
 
 
-def _told(summary: Concurrency) -> list[Arm]:
+def _main_arms(summary: Concurrency) -> list[Arm]:
     """Return the arms that the first sentence is on: without peers, unless nothing else has times."""
     arms = list(dict.fromkeys(point.arm for point in summary.points if point.arm))
     return [arm for arm in arms if not arm.peer] or arms
@@ -96,7 +96,7 @@ def number_served(served: Served) -> str:
 
 def _served(summary: Concurrency) -> str:
     names, control = _names(summary), summary.served[-1]
-    arms = [served for served in summary.served[:-1] if served.arm in _told(summary)]
+    arms = [served for served in summary.served[:-1] if served.arm in _main_arms(summary)]
     counts = [f"{number_served(served)} by {names[served.arm]}" for served in arms if served.arm]
     machine = [names[served.arm] for served in arms if served.arm and served.machine]
     limit = f"; the machine itself may set the limit of {wording.listing(machine)}" if machine else ""
@@ -110,9 +110,9 @@ def _served(summary: Concurrency) -> str:
 
 def _throughput(summary: Concurrency) -> str:
     """Return the steps a second of the most streams, and how many times as many they are as on one worker."""
-    names, size, told = _names(summary), _size(summary), {*_told(summary), None}
+    names, size, main = _names(summary), _size(summary), {*_main_arms(summary), None}
     at_size = (point for point in summary.points if (point.streams, point.workers) == size)
-    points = {point.arm: point for point in at_size if point.arm in told}
+    points = {point.arm: point for point in at_size if point.arm in main}
     alone = {point.arm: point for point in summary.points if (point.streams, point.workers) == (size[0], 1)}
     rates = [f"{units.rate(1e9 / point.step.ns)} by {names[arm]}" for arm, point in points.items() if arm]
     clauses = [
@@ -120,7 +120,7 @@ def _throughput(summary: Concurrency) -> str:
         f"{wording.listing(rates)}"
     ]
     for ratio in summary.ratios:
-        if (ratio.what, ratio.streams, ratio.workers) == ("step", *size) and ratio.entry in told:
+        if (ratio.what, ratio.streams, ratio.workers) == ("step", *size) and ratio.entry in main:
             times = (
                 f"{units.ratio(ratio.ratio or 1.0)} times {units.interval(ratio.low, ratio.high)}".rstrip()
             )
