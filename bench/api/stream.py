@@ -210,11 +210,11 @@ def choose_arms(args: StreamOptions, case: Case) -> tuple[list[Arm], list[str]]:
 
 def refuse_memory(case: Case, arms: int) -> None:
     """Raise UserError if the processes of all arms need more memory than this machine has."""
-    shape, there = case.shape, host.memory_bytes()
+    shape, available = case.shape, host.memory_bytes()
     needed = bytes_of_arrays(case, 3 * shape.T) * (arms + 2)
-    if there is not None and needed > there:
+    if available is not None and needed > available:
         raise UserError(
             f"--batch {shape.B}, --hidden {shape.H}, --features {shape.I}, --outputs {shape.O}: the "
-            f"processes would need about {units.memory(needed)}, and this machine has {units.memory(there)}; "
-            "give smaller ones"
+            f"processes would need about {units.memory(needed)}, and this machine has "
+            f"{units.memory(available)}; give smaller ones"
         )

@@ -146,8 +146,8 @@ def _write_titles(axes: Axes, curves: Sequence[Curve], width: float, height: flo
             "left": np.minimum.reduce([np.ones_like(levels), *after]) - own_lower,
             "right": own_upper - np.maximum.reduce([np.zeros_like(levels), *before]),
         }
-        there = free & (own_lower < ENDED)
-        scores = {side: np.where(there, np.minimum(gaps / needed, 1.5), -1.0) for side, gaps in room.items()}
+        usable = free & (own_lower < ENDED)
+        scores = {side: np.where(usable, np.minimum(gaps / needed, 1.5), -1.0) for side, gaps in room.items()}
         side = max(scores, key=lambda side: scores[side].max())
         place = int(scores[side].argmax())
         free[place] = False

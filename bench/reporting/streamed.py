@@ -65,11 +65,6 @@ class StreamAnswer:
         """Return whether a result was proved wrong."""
         return any(failure.status == "disagrees" for failure in self.stream.failures)
 
-    @property
-    def failures(self) -> list[dict[str, Any]]:
-        """Return what failed, ready for JSON."""
-        return [_row(failure, *FAILED) for failure in self.stream.failures]
-
     def as_dict(self) -> dict[str, Any]:
         """Return all results, ready for JSON: times in nanoseconds, all numbers finite."""
         declared = self.stream.declaration
@@ -79,7 +74,7 @@ class StreamAnswer:
             **_row(declared, "rate", "pace", "collector"),
             "blocks": self.stream.blocks,
             **self.results,
-            "failures": self.failures,
+            "failures": [_row(failure, *FAILED) for failure in self.stream.failures],
             "case": dataclasses.asdict(declared.case),
             "folder": str(self.folder),
         }
@@ -174,9 +169,9 @@ def _tail_row(tail: Tail) -> dict[str, Any]:
     }
 
 
-def _row(thing: object, *names: str) -> dict[str, Any]:
+def _row(record: object, *names: str) -> dict[str, Any]:
     """Return these fields, ready for JSON."""
-    return {name: _plain(getattr(thing, name)) for name in names}
+    return {name: _plain(getattr(record, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:
