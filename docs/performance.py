@@ -42,7 +42,6 @@ from bench.workload.operations import PRODUCT
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 LIBRARIES = {library.name: library.label for library in (NUMPY, TORCH)}
-BOTH = tuple(LIBRARIES)
 LETTERS = {"hidden": "H", "batch": "B", "seq_len": "T"}
 # name in the page -> options; a folder each, of this name, with a run for each cell in it
 SIZES: dict[str, dict[str, Any]] = {
@@ -107,7 +106,7 @@ def measure(folder: Path) -> None:
         {"size": name, "cell": cell, "library": library, "peaks": memory(variant, cell, SIZES[name])}
         for name in ("tutorial", "one sample", "large")
         for cell in CELLS
-        for library, variant in zip(BOTH, FASTEST, strict=True)
+        for library, variant in zip(LIBRARIES, FASTEST, strict=True)
     ]
     (folder / "memory.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
@@ -155,7 +154,7 @@ def page(folder: Path) -> str:
         (cell, letter, LIBRARIES[library], *growth(runs[f"growth {option}", cell], letter, library))
         for option, letter in LETTERS.items()
         for cell in CELLS
-        for library in BOTH
+        for library in LIBRARIES
         if (f"growth {option}", cell) in runs
     ]
     lines += table(("cell", "size", "library", "slope in all", "slope at the end", "flat up to"), growths)
@@ -173,7 +172,7 @@ def machine_named(summaries: Iterable[Summary]) -> Iterator[str]:
         yield "Not measured yet: `make performance` measures and writes this page.\n"
     else:
         packages = facts.get("packages", {})
-        versions = [f"{LIBRARIES[name]} {packages[name]}" for name in BOTH if name in packages]
+        versions = [f"{LIBRARIES[name]} {packages[name]}" for name in LIBRARIES if name in packages]
         machine = "; ".join([words.machine(facts), *versions])
         yield f"The fastest forms, with one thread unless told, on {machine}:\n"
 
