@@ -26,6 +26,11 @@ GIB = 2**30
 GPU = SimpleNamespace(name="GPU", total_memory=8 * GIB, has_fp64=False)
 
 
+@pytest.fixture(autouse=True)
+def _one_search() -> None:
+    """Search in every test: here the search is what is tested."""
+
+
 def fake_torch(**changes: Any) -> Any:
     """A torch built for everything on a machine that has nothing."""
     nothing = SimpleNamespace(device_count=lambda: 0, init=lambda: None, get_device_properties=lambda i: GPU)
