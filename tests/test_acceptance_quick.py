@@ -8,7 +8,7 @@ from acceptance.plans import compared, make_plan, mutated, own, row
 
 from bench.machine import clock
 
-BLOCKS = 6
+BLOCKS = 3
 
 
 def test_a_run_on_kernels_of_known_cost_comes_to_a_judgement(tmp_path):

@@ -178,14 +178,14 @@ def serving(job: Job, *messages: Hold | Serve, clock: Played | None = None) -> l
 
 
 def wish(**changes: Any) -> Serve:
-    return structs.replace(Serve(5, 2, 0, 1, 10**9, 40_000, None, None, 1000), **changes)
+    return structs.replace(Serve(5, 2, 0, 1, 10**7, 40_000, None, None, 1000), **changes)
 
 
 def test_a_worker_serves_its_share_and_every_stream_has_the_references_last_result(job: Job) -> None:
-    ready, held, served, again = serving(job, Hold(3), wish(), wish(first=1, begin_ns=1_004_000_000))
+    ready, held, served, again = serving(job, Hold(3), wish(), wish(first=1, begin_ns=14_000_000))
     assert isinstance(ready, Started)
     assert isinstance(held, Done)
-    for one, begin_ns in ((served, 10**9), (again, 1_004_000_000)):
+    for one, begin_ns in ((served, 10**7), (again, 14_000_000)):
         assert isinstance(one, Served), one
         assert one.began_ns >= begin_ns
         assert one.response is None

@@ -5,6 +5,7 @@ import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ HEAVY = {"pandas", "matplotlib", "scipy"}
 NAMING_CODE = {f"bench.workload.{name}" for name in ("catalog", "rnn", "gru", "lstm")}  # that is timed
 
 Sources = dict[str, str]  # module -> its text
+parse = cache(ast.parse)
 
 
 def read_sources() -> Sources:
@@ -34,7 +36,7 @@ def module_name(path: Path) -> str:
 
 def imported(text: str, modules: Sources) -> Iterator[str]:
     """The modules a text imports, inside functions too; ``from package import module`` counts as module."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -47,7 +49,7 @@ def imported(text: str, modules: Sources) -> Iterator[str]:
 
 def names_in_strings(text: str) -> Iterator[str]:
     """Strings that the code uses, docstrings left out."""
-    tree = ast.parse(text)
+    tree = parse(text)
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:

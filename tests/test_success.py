@@ -137,7 +137,7 @@ def test_a_variant_that_leaves_while_it_trains_has_not_trained(
     assert "SystemExit: 0 (leaves.py, line 2, in bind)" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("few_cases")
+@pytest.mark.usefixtures("few_cases", "unrendered")
 def test_a_variant_that_was_asked_for_and_has_no_part_is_a_missing_answer(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

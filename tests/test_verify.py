@@ -102,10 +102,11 @@ def test_what_is_not_supported_has_a_reason(variant: str, devices: Devices, reas
     assert verify_module.why_missing(find(variant), sigmoid, "cpu", devices) == reason
 
 
-def test_a_cell_that_a_variant_lacks_is_one_row_not_one_a_case() -> None:
+def test_a_cell_that_a_variant_lacks_is_one_row_not_one_a_case(monkeypatch) -> None:
+    monkeypatch.setattr(verify_module, "reference_cases", lambda cell: [])  # test_gradients has them
     cases = [replace(case, cell=cell, bias=True) for cell in ("gru", "lstm") for case in CASES]
     rows = verify(["numpy-published"], ["cpu"], machine=MACHINE, cases=cases)
-    assert [(row.cell, row.status, row.reason) for row in rows if row.variant != REFERENCE] == [
+    assert [(row.cell, row.status, row.reason) for row in rows] == [
         (cell, "missing", f"numpy-published does not support cell {cell} (it does: rnn)")
         for cell in ("gru", "lstm")
     ]

@@ -29,11 +29,9 @@ class Hit(NamedTuple):
 # while Python loads, before the first line, among the lines of a block, and late
 TELLING = (
     Hit(CTRL_C, TO_GROUP, 0, 0.3),
-    Hit(CTRL_C, TO_GROUP, 1, 0.0),
-    Hit(CTRL_C, TO_GROUP, 12, 0.03),
+    Hit(HANG_UP, TO_PROCESS, 1, 0.0),
     Hit(TERM, TO_PROCESS, 6, 0.02),
-    Hit(TERM, TO_GROUP, 15, 0.05),
-    Hit(HANG_UP, TO_PROCESS, 9, 0.0),
+    Hit(CTRL_C, TO_GROUP, 15, 0.05),
 )
 
 

@@ -39,6 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- F15, F17, F32: something is missing
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_without_torch_numpy_is_measured_and_the_reason_is_said(here, monkeypatch, capsys):
     monkeypatch.setattr("bench.api.run.find_devices", lambda: NO_TORCH)
     code = main([*SMALLEST, "--variant", "torch-layer", "--out", "mine"])
@@ -72,6 +73,7 @@ def test_where_nothing_can_be_measured_there_is_a_sentence_and_no_success(
         assert records(here / "mine")[-1]["status"] == "partial"
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_wrong_answer_has_neither_time_nor_ratio_anywhere(here, monkeypatch, capsys):
     monkeypatch.chdir(TESTS)
     folder = here / "mine"
@@ -113,6 +115,7 @@ def test_a_report_is_the_same_bytes_in_any_language_time_zone_and_folder(tmp_pat
     assert {"report.html", "report.md", "values.csv"} < {path.name for path in outs["ascii"]}
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_run_into_a_folder_whose_name_is_no_text_works(here, capsys):
     name = os.fsdecode(b"r\xe9sultat")
     code = main([*SMALLEST, "--out", name])

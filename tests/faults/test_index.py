@@ -29,7 +29,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         ("test_cli.py", "test_an_interrupted_run_keeps_its_journal_and_still_reports"),
     ]),
     "F3": ("killed outright, then resumed", [
-        (KILLS, "test_killed_at_any_moment_and_resumed_a_run_has_every_burst_once"),
+        (KILLS, "test_killed_twice_and_resumed_a_run_has_every_burst_once"),
         (KILLS, "test_an_interrupted_run_is_resumed_too"),
         (KILLS, "test_a_run_that_is_complete_is_left_alone"),
         ("test_resume.py", "test_the_schedule_is_that_of_an_uninterrupted_run"),

@@ -10,7 +10,7 @@ from bench.records.journal import load_run
 from faults.kills import BLOCKS, killed_and_resumed, problems, uninterrupted
 from faults.runs import JOURNAL, SMALL, finish, records, start, start_program, wait_for_lines, wait_until_gone
 
-SEEDS = (0, 5)  # killed once, and twice; acceptance has fifty
+TWICE = 5  # the seed of a run that is killed twice, unless it is over by then
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +19,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return uninterrupted(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_killed_at_any_moment_and_resumed_a_run_has_every_burst_once(
-    tmp_path: Path, whole: Path, seed: int
-) -> None:
-    killed_and_resumed(tmp_path, random.Random(seed))
+def test_killed_twice_and_resumed_a_run_has_every_burst_once(tmp_path: Path, whole: Path) -> None:
+    """Acceptance has fifty such runs, at other moments."""
+    assert killed_and_resumed(tmp_path, random.Random(TWICE)) >= 1
     assert problems(tmp_path, whole) == []
 
 
