@@ -87,6 +87,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     folder = arguments.saved or ROOT / "results" / "performance"
+    if arguments.saved is None and folder.exists():
+        parser.exit(
+            2, f"{folder} is there: write the page from it (--from {folder}), or move it away first\n"
+        )
     if arguments.saved is None:
         measure(folder)
     arguments.page.write_text(page(folder), encoding="utf-8")

@@ -4,7 +4,9 @@
 what a real worker needs: a turn is for what is held, and nobody is asked who is not there.
 """
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from bench.machine.child import LIVING, ChildError
 from bench.machine.gates import Reading
+from bench.machine.signals import OutOfTime
 from bench.measure import block, budget, runner
 from bench.measure.block import WorkerProcess
 from bench.measure.messages import (
@@ -79,6 +82,7 @@ class Stage:
     ready: Callable[[int, str, int], Ready | ChildError | None] = lambda block, worker, life: None
     per_call_ns: Callable[[Asked], float] = lambda asked: CALL_NS
     now_ns: int = 0
+    alarm_ns: float = math.inf
     children: list["PlayedChild"] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     started: list[tuple[int, str, int]] = field(default_factory=list)  # block, worker, life
@@ -93,6 +97,15 @@ class Stage:
     def left(self) -> list["PlayedChild"]:
         """Return the children that nobody has ended."""
         return [child for child in self.children if child.alive]
+
+    @contextmanager
+    def time_limit(self, limit_s: float) -> Iterator[None]:
+        """Ring the alarm by this clock."""
+        self.alarm_ns = self.now_ns + limit_s * 1e9
+        try:
+            yield
+        finally:
+            self.alarm_ns = math.inf
 
     def start(self, worker: WorkerProcess) -> None:
         """Play the child of a worker."""
@@ -157,6 +170,8 @@ class PlayedChild:
         if isinstance(reply, ChildError):
             raise reply
         reply = reply or self.stage.usual(asked)
+        if self.stage.now_ns > self.stage.alarm_ns:
+            raise OutOfTime
         assert isinstance(reply, expected)
         if isinstance(reply, Proved):
             self.held.add(asked.key)
@@ -192,6 +207,7 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     monkeypatch.setattr(WorkerProcess, "start", lambda worker: stage.start(worker))
     monkeypatch.setattr(block, "time", clock)
     monkeypatch.setattr(runner, "time", clock)
+    monkeypatch.setattr(runner, "time_limit", stage.time_limit)
     return stage
 
 

@@ -6,7 +6,7 @@ import pytest
 from bursts import burst
 from declared import small_plan
 from msgspec.structs import replace
-from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Stage, of_kind, run, set_stage
+from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Asked, Stage, of_kind, run, set_stage
 
 from bench.machine.errors import UserError
 from bench.measure.budget import SLOWER_LATER, SPARE, Costs, decide
@@ -109,6 +109,24 @@ def test_what_the_starts_alone_would_exceed_is_refused_before_anything_is_proved
     assert stage.of(Prove) == stage.of(Turn) == []
     assert stage.left == []
     assert stage.now_ns == 2 * READY_NS
+
+
+def test_a_budget_that_is_over_in_block_0_ends_it_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(asked: Asked) -> None:
+        stage.now_ns += 40 * 10**9 * isinstance(asked.job, Prove)
+
+    stage.react = slowly
+    records: list = []
+    with pytest.raises(UserError, match="--budget 60s cannot be kept: it was over before every entry") as error:
+        run(plan(60.0), write=records.append)
+    assert (len(stage.of(Prove)), stage.left) == (2, [])
+    (end,) = of_kind(records, End)
+    assert (end.status, end.reason) == ("interrupted", str(error.value))
+
+    stage.now_ns = 0
+    assert run(replace(plan(60.0), budget_rule="aim"))[0].status == "complete"  # which is no promise
 
 
 def test_a_quick_run_needs_one_block(stage: Stage) -> None:

@@ -4,6 +4,7 @@ import json
 import runpy
 from pathlib import Path
 
+import pytest
 from declared import declare
 from grids import records_of
 from journals import example_records
@@ -12,7 +13,8 @@ from reports import write_run
 from bench.records.record import Arm
 from bench.workload.case import Case
 
-COMMAND = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "performance.py"))
+DOCS = Path(__file__).parents[1] / "docs"
+COMMAND = runpy.run_path(str(DOCS / "performance.py"))
 
 
 def rows(page: str, first: str) -> list[list[str]]:
@@ -66,3 +68,21 @@ def test_nothing_measured_is_told():
     page = COMMAND["page"](Path("nowhere"))
     assert "Not measured yet: `make performance`" in page
     assert page.count("\nNot measured yet.\n") == 6
+
+
+@pytest.mark.parametrize("name", ["performance", "figures"])
+def test_earlier_results_are_refused_before_anything_is_measured(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(DOCS / f"{name}.py"))["main"]
+    folder = tmp_path / "results" / name
+    folder.mkdir(parents=True)
+    monkeypatch.setitem(main.__globals__, "ROOT", tmp_path)
+    monkeypatch.setitem(main.__globals__, "measure", lambda folder: pytest.fail("it measured"))
+    monkeypatch.setattr("sys.argv", [f"{name}.py"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{folder} is there: ")
+    assert line.endswith(f"(--from {folder}), or move it away first")

@@ -11,6 +11,7 @@ from bench.analysis.statistics import MIN_BLOCKS, paired_log_ratio, rank_interva
 from bench.machine.errors import UserError
 from bench.machine.host import usable_cpus
 from bench.machine.libraries import NUMPY, TORCH
+from bench.machine.wording import listing
 from bench.measure.plan import LEAST_ROUNDS, MIN_HELD_ROUNDS, active, min_blocks_of_plan, probing, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
 from bench.records.record import (
@@ -386,6 +387,16 @@ def too_short(plan: Plan, least_s: float) -> UserError:
     return UserError(
         f"--budget {plan.budget_s:g}s cannot be kept: the least for this plan is about {least_s:.0f} s; give "
         f"--budget {5 * math.ceil(least_s / 5)}s, choose fewer --variant, or take --quick"
+    )
+
+
+def over_at_first(plan: Plan) -> UserError:
+    """Return the error for a time budget that is over before block 0 shows what the plan would take."""
+    compiled = dict.fromkeys(arm.variant for arm in plan.arms if find(arm.spec).compiles)
+    why = f" ({listing([*compiled])} must be compiled first)" if compiled else ""
+    return UserError(
+        f"--budget {plan.budget_s:g}s cannot be kept: it was over before every entry had been proved and timed "
+        f"once{why}; give a longer one, choose other --variant, or take --quick"
     )
 
 

@@ -6,7 +6,8 @@ immediately.
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
@@ -17,7 +18,7 @@ from bench.machine.child import ending_children
 from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.host import sleep_clock, slept, utc_now
-from bench.machine.signals import OutOfTime, Terminated
+from bench.machine.signals import OutOfTime, Terminated, time_limit
 from bench.machine.units import percent
 from bench.machine.wording import count
 from bench.measure.block import Blocks, Progress
@@ -26,6 +27,7 @@ from bench.measure.budget import (
     Ledger,
     decide,
     entries_of,
+    over_at_first,
     precise,
     too_short,
     trimmed,
@@ -162,9 +164,27 @@ class Runner:
                 raise too_short(plan, least_s + usual_s(groups, min_blocks))
 
         rounds = min(plan.rounds, ROUNDS_OF_BLOCK_0)
-        blocks.run(0, plan.blocks, lambda block: groups, rounds, refuse_at_once)
+        with self._within_budget():
+            blocks.run(0, plan.blocks, lambda block: groups, rounds, refuse_at_once)
         costs.spent_s = self._spent_s
         return decide(plan, self._ledger.bursts, costs)
+
+    @contextmanager
+    def _within_budget(self) -> Iterator[None]:
+        """End block 0 when a budget is over that is kept or refused: compiling may take longer than it.
+
+        Raises:
+            UserError: the budget is over.
+        """
+        plan = self._plan
+        if plan.budget_s is None or plan.budget_rule != "refuse":
+            yield
+            return
+        try:
+            with time_limit(max(0.01, plan.budget_s - self._spent_s)):
+                yield
+        except OutOfTime:
+            raise over_at_first(plan) from None
 
     def _count(self, blocks: Blocks, groups: list[Group], decision: Decision) -> str:
         """Measure the counted blocks that are left; return why the measurement stopped."""

@@ -8,7 +8,7 @@ from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.record import Arm
 from bench.records.stream import LATE
-from bench.reporting.peers import BOTH
+from bench.reporting.peers import BOTH, not_compared
 from bench.reporting.section import Cell, Fields, TextTable, text_table
 from bench.reporting.stream_tables import (
     MACHINE,
@@ -21,7 +21,7 @@ from bench.reporting.stream_tables import (
     variant_cell,
     verdict_cell,
 )
-from bench.reporting.tail import NOT_COMPARED, UNDECIDED, frequency, troubles
+from bench.reporting.tail import UNDECIDED, frequency, troubles
 
 NOTE = (
     "The control computes nothing: it is fed, paced and timed as the arms are, and its step is as long as "
@@ -53,7 +53,7 @@ def _of_peers(summary: Concurrency) -> str:
         if {ratio.baseline.library for ratio in of_peer} >= {*BOTH}
     }
     if not compared:
-        return f"{wording.listing([peer.variant for peer in peers])}: {NOT_COMPARED}." if peers else ""
+        return not_compared([peer.variant for peer in peers])
     sides = both(list(dict.fromkeys(ratio.baseline for ratio in ratios if ratio.entry.peer)))
     ahead = [
         (min(1 / (ratio.ratio or 1.0) for ratio in of_peer), peer.variant)

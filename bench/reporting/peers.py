@@ -15,7 +15,6 @@ LABEL = "Other libraries"
 BOTH = (NUMPY.name, TORCH.name)
 MAX_LISTED = 12  # tables
 PLACE = " with one thread of the CPU"
-NOT_COMPARED = "not compared, as a peer, NumPy or PyTorch has no time in block 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,13 @@ def peers(summaries: Iterable[Summary]) -> list[Peer]:
     return [*by_table.values()]
 
 
+def not_compared(variants: Sequence[str]) -> str:
+    """Return that no peer was compared with both libraries; empty without peers."""
+    if not variants:
+        return ""
+    return f"{listing(variants)}: not compared, since times of a peer, of NumPy or of PyTorch are missing."
+
+
 def answer(summaries: Sequence[Summary], name: Callable[[Peer, Sequence[Peer]], str]) -> str:
     """Return what the peers change about the answer of a run and its refinements; empty if not asked for.
 
@@ -73,7 +79,7 @@ def answer(summaries: Sequence[Summary], name: Callable[[Peer, Sequence[Peer]], 
     if not variants or len(compared) == 1:
         return "".join(peer.sentence(place) for peer in compared)
     if not compared:
-        return f"{listing(variants)}: {NOT_COMPARED}."
+        return not_compared(variants)
     ahead = [peer for peer in compared if peer.ahead]
     texts = [
         f"{peer.arm.variant} is {peer.factor} times faster than both with {name(peer, compared)}"

@@ -8,6 +8,7 @@ from bench.analysis.tail import MIN_BEYOND, PERCENTILES, Ratio, Tail, Tails, sho
 from bench.machine import libraries, units, wording
 from bench.machine.wording import full_stop
 from bench.records.stream import CONTROL, MIN_CLOCK_COSTS, Stream
+from bench.reporting.peers import not_compared
 from bench.reporting.section import Cell, Fields, TextTable, text_table
 from bench.reporting.stream_tables import (
     MACHINE,
@@ -22,7 +23,6 @@ from bench.reporting.stream_tables import (
 )
 from bench.reporting.tables import HEADLINES
 
-NOT_COMPARED = "not compared, as a peer, NumPy or PyTorch has no times"
 PERHAPS_MACHINE = " (perhaps the machine's)"  # where the control explains the tail, but not the difference
 UNDECIDED = {"EQUIVALENT": " (the same)", "UNRESOLVED": " (not resolved)", "NONE": " (no verdict)"}
 
@@ -68,8 +68,7 @@ def _of_peers(tails: Tails) -> str:
         if ratio.kind == "peer":
             by_q.setdefault(ratio.q, []).append(ratio)
     if not by_q:
-        peers = [tail.arm.variant for tail in tails.arms if tail.arm and tail.arm.peer]
-        return f"{wording.listing(peers)}: {NOT_COMPARED}." if peers else ""
+        return not_compared([tail.arm.variant for tail in tails.arms if tail.arm and tail.arm.peer])
     first = next(iter(by_q.values()))  # of one peer, with NumPy and with PyTorch
     name, sides = first[0].entry.variant, both([ratio.baseline for ratio in first])
     ahead = [
