@@ -45,7 +45,9 @@ def main() -> None:
     saved = parser.parse_args().saved
     folder = saved or ROOT / "results" / "figures"
     if saved is None and folder.exists():
-        parser.exit(2, f"{folder} is there: write the pages from it (--from {folder}), or move it away first\n")
+        parser.exit(
+            2, f"{folder} is there: write the pages from it (--from {folder}), or move it away first\n"
+        )
     if saved is None:
         measure(folder)
     texts = {"cells": bullets(answer(run_article(load_run(folder / "cells"))))}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from advised import CPU, CPU_ONLY, NO_TORCH, SMALL, STILL, WILD, Simulated, arguments, declared, measured
 from msgspec.structs import replace
+from played import Asked, Stage, run, set_stage
 from reports import around, write_run
 
 import bench
@@ -23,6 +24,9 @@ from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Decision, End, Failure
 from bench.records.run import make_run
 from bench.reporting.advice import Advice, make_advice
+from bench.reporting.article import left_out
+from bench.reporting.display import run_progress
+from bench.reporting.facts import Facts
 
 WHERE = "for the forward pass at H 64, B 1, T 100, I 1, O 8 (float32)"
 
@@ -348,8 +352,37 @@ def test_a_run_that_is_out_of_time_says_so_in_its_journal() -> None:
     written: list[AnyRecord] = []
     with time_limit(1000):
         end = Runner(declared("--budget", "20s"), written.append, Alarming()).run()  # type: ignore[arg-type]
-    assert (end.status, end.reason) == ("interrupted", "the time budget of 19 s ended it")
+    assert (end.status, end.reason) == ("interrupted", "the time budget of 19 s ended the run")
     assert written[-1] == end
+
+
+def test_a_run_that_is_out_of_time_in_a_counted_block_has_ended_as_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def react(asked: Asked) -> None:
+        if asked.block == 3:
+            raise OutOfTime
+
+    set_stage(monkeypatch, Stage(react))
+    end, records = run(declared("--budget", "200s"))
+    assert (end.status, end.reason) == ("complete", "the time budget of 199 s ended the run")
+    assert {record.block for record in records if isinstance(record, Burst)} == {0, 1, 2}
+
+
+def test_what_is_left_out_names_no_time_with_which_it_would_be_left_out_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    dropped = Decision([], 25.0, 10, 30, [], ["torch-layer@cpu x1"])
+    held, whole = "To stay within the budget (a longer one takes them in)", "The whole plan would take 25 s"
+    for rule, begins, on_page in (("hold", held, " budget: torch"), ("aim", whole, "(the whole plan would")):
+        plan = replace(declared(), budget_rule=rule)
+        with run_progress(plan) as progress:
+            progress.decided(dropped)
+        line = capsys.readouterr().err
+        assert line.startswith(begins)
+        assert line.endswith("these are left out: torch-layer.\n")
+        records = [dropped if isinstance(record, Decision) else record for record in measured(plan)]
+        assert on_page in left_out(Facts.of(make_run(records)))[0]
 
 
 def test_the_alarm_waits_until_workers_are_gone_and_is_off_afterwards() -> None:

@@ -119,7 +119,9 @@ def test_a_budget_that_is_over_in_block_0_ends_it_there(
 
     stage.react = slowly
     records: list = []
-    with pytest.raises(UserError, match="--budget 60s cannot be kept: it was over before every entry") as error:
+    with pytest.raises(
+        UserError, match="--budget 60s cannot be kept: it was over before every entry"
+    ) as error:
         run(plan(60.0), write=records.append)
     assert (len(stage.of(Prove)), stage.left) == (2, [])
     (end,) = of_kind(records, End)

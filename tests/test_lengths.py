@@ -147,7 +147,7 @@ def test_a_gradient_that_starts_at_the_last_step_of_the_batch_does_not_pass(
 
 def test_a_run_with_lengths_measures_the_variants_for_them_at_every_spread() -> None:
     spreads = (Lengths(1, 100), Lengths(100, 100))
-    plan = declare(lengths=spreads, seq_len=(100,), layout=("sequence",))
+    plan = declare(lengths=spreads, seq_len=(100,))  # of sequences, which is otherwise not the default
     names = [f"train_step sequence T100 B128 I1 H32 O8 lengths {spread}" for spread in spreads]
     assert [group.name for group in plan.groups][:2] == names
     (main, _) = (group.entries for group in plan.groups[:2])

@@ -427,7 +427,9 @@ def test_a_stream_without_a_time_of_one_library_names_no_peer_as_its_answer(
     calls = {name: [float(ns)] * 3000 for name, ns in times.items()}
     sentence = answer_one(analyse(read_stream(write_stream(tmp_path / "stream", calls)))).sentence
     assert sentence.startswith("Back to back; NumPy takes 4.00 µs at the median")
-    assert sentence.endswith(" fast-jit: not compared, since times of a peer, of NumPy or of PyTorch are missing.")
+    assert sentence.endswith(
+        " fast-jit: not compared, since times of a peer, of NumPy or of PyTorch are missing."
+    )
 
 
 def test_peers_of_a_stream_are_those_that_can_stream_it_with_one_thread(fakes: None) -> None:

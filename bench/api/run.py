@@ -329,7 +329,8 @@ def report_main(args: ReportOptions) -> int:
 
     Raises:
         UserError: there is no result, a named one cannot be read, or the report cannot be written.
-        Unfinished: something below a folder cannot be read, and is not on the page.
+        Unfinished: something below a folder cannot be read, and is not on the page; or a result of the page
+            is not complete, as its measurement was cut off or something in it failed.
     """
     paths, unread = [as_path(name) for name in args.files], list[str]()
     if args.latest:
@@ -339,9 +340,13 @@ def report_main(args: ReportOptions) -> int:
     report = write_report(paths, args.out, any_machine=args.any_machine)
     show_report(report, as_json=args.json)
     unread += report.results.selection.unread
-    if unread and not report.disagrees:
+    if report.disagrees:
+        return 1
+    if unread:
         raise Unfinished(f"not all could be read: {wording.count(len(unread), 'result')}, named above")
-    return 1 if report.disagrees else 0
+    if incomplete := report.incomplete:
+        raise Unfinished(f"not complete: {wording.listing(incomplete)}; the page says why")
+    return 0
 
 
 def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> "Report":
@@ -369,7 +374,7 @@ def show_report(report: "Report", *, as_json: bool) -> None:
         return
     several = len(report.results.loaded) > 1
     answers = [
-        f"{wording.one_line(display_path(path))}\n{answer}" if several else answer
+        f"{wording.one_line(report.heading(path))}\n{answer}" if several else answer
         for path, answer in report.answers.items()
     ]
     say("\n\n".join([*answers, *report.banners, f"Report: {display_path(report.page)}"]))

@@ -395,8 +395,8 @@ def over_at_first(plan: Plan) -> UserError:
     compiled = dict.fromkeys(arm.variant for arm in plan.arms if find(arm.spec).compiles)
     why = f" ({listing([*compiled])} must be compiled first)" if compiled else ""
     return UserError(
-        f"--budget {plan.budget_s:g}s cannot be kept: it was over before every entry had been proved and timed "
-        f"once{why}; give a longer one, choose other --variant, or take --quick"
+        f"--budget {plan.budget_s:g}s cannot be kept: it was over before every entry had been proved and "
+        f"timed once{why}; give a longer one, choose other --variant, or take --quick"
     )
 
 

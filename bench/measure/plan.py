@@ -238,7 +238,9 @@ class _Planner:
         work: Sequence[tuple[str, str]] = PRIMER_WORK[:1] if asked.quick else PRIMER_WORK
         if not self.standard or (asked.preset == "full" and not asked.quick):
             n_first = None if asked.preset == "full" and not asked.quick else 1
-            work = list(product(asked.task or TASKS[:n_first], asked.layout or LAYOUTS[:n_first]))
+            # lengths are of sequences, one value a step; the other layouts spread a window over its features
+            layouts = ("sequence",) if asked.lengths else LAYOUTS[:n_first]
+            work = list(product(asked.task or TASKS[:n_first], asked.layout or layouts))
         seq_lens, batches, features, hidden, outputs = self.sizes.values()
         cases: list[Case] = []
         for cell, (task, layout), T, B, H, O, shortest in product(  # noqa: E741

@@ -100,7 +100,9 @@ class Runner:
             end("interrupted", str(error))
             raise
         except OutOfTime:
-            return end("interrupted", f"the time budget of {self._plan.budget_s:g} s ended it")
+            reason = f"the time budget of {self._plan.budget_s:g} s ended the run"
+            if not any(block for block, _ in self._ledger.done):
+                return end("interrupted", reason)
         except Terminated:
             return end("interrupted", "ended by a signal", "signal")
         except KeyboardInterrupt:

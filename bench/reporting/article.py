@@ -28,6 +28,7 @@ from bench.reporting.sections.glossary import words_section
 from bench.reporting.sections.ladder import ladder_section
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
+from bench.reporting.titles import aspects
 
 MAX_PLOTS = 9  # a run with more tables shows them as one table without a plot
 MAX_NAMES = 6  # names of tables and arms that were left out
@@ -99,6 +100,10 @@ def run_article(
             for name, field in fact_fields.items()
         },
         facts=facts,
+        aspects=aspects(
+            (entry.case for group in run.plan.groups if group.kind == "table" for entry in group.entries),
+            run.plan.arms,
+        ),
     )
 
 
@@ -147,8 +152,10 @@ def left_out(facts: Facts) -> tuple[str, ...]:
     decision = facts.run.decision
     if decision is None or not (names := words.dropped(facts.run.plan, decision)):
         return ()
-    whole_plan = f"(the whole plan would have taken {units.seconds(decision.predicted_s)})"
-    return (f"Not timed in this run, {WITHIN_BUDGET} {whole_plan}: {wording.listing(names, MAX_NAMES)}.",)
+    whole_plan = f" (the whole plan would have taken {units.seconds(decision.predicted_s)})"
+    if facts.run.plan.budget_rule == "hold":  # a budget of so long would leave some out again
+        whole_plan = ""
+    return (f"Not timed in this run, {WITHIN_BUDGET}{whole_plan}: {wording.listing(names, MAX_NAMES)}.",)
 
 
 def failures(facts: Facts, prefix: str) -> Section | None:

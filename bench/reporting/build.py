@@ -1,7 +1,7 @@
 """Write report.html, report.md, values.csv and plots from runs, trainings, streams and other tools' files."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import write_atomic
 from bench.machine.wording import printable
-from bench.records.folder import refinement_folders
+from bench.records.folder import display_path, refinement_folders
 from bench.records.joined import sweep_of
 from bench.records.journal import load_run
 from bench.records.results import PAGE, Selection, find_results, holds_results
@@ -27,6 +27,7 @@ from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
 from bench.reporting.streamed import StreamAnswer, load_streamed
 from bench.reporting.tables import overview_table
+from bench.reporting.titles import told_apart
 from bench.reporting.training import training_article
 from bench.training.result import TrainResult, load_result
 
@@ -56,11 +57,16 @@ class Report:
     results: Results
     summaries: dict[Path, tuple[str, ...]]  # of each result, the lines for a terminal
     banners: list[str]  # warnings about the results together
+    differences: Mapping[Path, str] = field(default_factory=dict)  # of results of one kind: "hidden 64"
 
     @property
     def answers(self) -> dict[Path, str]:
         """Return the text for a terminal of each result that has one."""
         return {path: printable("\n".join(lines)) for path, lines in self.summaries.items() if lines}
+
+    def heading(self, path: Path) -> str:
+        """Return a result's path, with what tells it apart from others of its kind."""
+        return ": ".join(filter(None, (display_path(path), self.differences.get(path))))
 
     @property
     def disagrees(self) -> bool:
@@ -71,6 +77,19 @@ class Report:
         return any(stream.disagrees for stream in streams) or any(
             failure.status == "disagrees" for run in runs for failure in run.failures
         )
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Return the paths of the results that were cut off or of which a part failed."""
+        return [
+            display_path(path)
+            for path, result in self.results.loaded.items()
+            if {"partial", "interrupted"}.intersection(
+                [run.state for run in self.results.runs.get(path, ())]
+                if isinstance(result, Run)
+                else [getattr(result, "status", "")]  # a file of another tool has none
+            )
+        ]
 
 
 def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Path:
@@ -136,6 +155,7 @@ def write_report(
             else:
                 articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
             images |= _write_plots(articles[path], folder / PLOTS, png)
+        articles = dict(zip(articles, told_apart([*articles.values()]), strict=True))
         content = content_of([*articles.values()])
         content["banners"] += results.selection.copy_lines
         banners = [printable(banner) for banner in content["banners"]]
@@ -154,6 +174,7 @@ def write_report(
         results=results,
         summaries={path: articles[path].summary for path in paths},
         banners=banners,
+        differences={path: article.difference for path, article in articles.items()},
     )
 
 
@@ -203,7 +224,11 @@ def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
 def content_of(articles: Sequence[Article]) -> dict[str, Any]:
     """Return the content for both templates."""
     rows = [
-        (Cell(article.name, link=article.anchor), Cell(article.machine), *article.overview)
+        (
+            Cell(article.name, article.difference, link=article.anchor),
+            Cell(article.machine),
+            *article.overview,
+        )
         for article in articles
         if article.overview
     ]

@@ -180,6 +180,13 @@ class Article:
     # facts in which machines may differ, by name
     machine_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     facts: "Facts | None" = None  # of a run
+    aspects: Mapping[str, str] = field(default_factory=dict)  # what was measured: {"H": "hidden 64"}
+    difference: str = ""  # aspects that others of its kind on the page have not: "hidden 64, float64"
+
+    @property
+    def title(self) -> str:
+        """Return the kind and the difference: "Sizes of one's own: hidden 64"."""
+        return ": ".join(filter(None, (self.kind, self.difference)))
 
     @property
     def pictures(self) -> Iterator[Drawing | Image]:

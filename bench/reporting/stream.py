@@ -26,6 +26,7 @@ from bench.reporting.section import (
 from bench.reporting.stream_plot import tail_plot
 from bench.reporting.stream_tables import label, variant_cell
 from bench.reporting.tail import frequency, headline, measured, tables, troubles
+from bench.reporting.titles import aspects
 
 PACES = {"sleep": "sleeping meanwhile, as a server", "spin": "spinning meanwhile, as audio does"}
 CAPTION = (
@@ -76,6 +77,8 @@ def article_on(stream: Stream, kind: str, hero: Hero, sections: tuple[Section, .
         warnings=tuple(full_stop(wording.capital(warning)) for warning in declared.warnings),
         sections=sections,
         summary=(hero.title,),
+        aspects=aspects([declared.case])
+        | {"rate": "back to back" if declared.rate is None else f"at {frequency(declared.rate)}"},
     )
 
 

@@ -9,6 +9,7 @@ from bench.machine.files import write_atomic
 from bench.records.folder import run_name
 from bench.reporting import environment, words
 from bench.reporting.section import Article, Cell, Drawing, Fields, Hero, Image, Section, text_table
+from bench.reporting.titles import aspects
 from bench.reporting.training_plots import ANIMATION, Pictures, loss_plot
 from bench.training.result import TrainResult, TrainRun, describe_curves, facts, loss, troubles
 
@@ -40,6 +41,7 @@ def training_article(
         warnings=(),
         sections=tuple(_sections(result, folder, prefix, images)),
         summary=(result.summary(),),
+        aspects=aspects([result.header.case]),
     )
     return article, images
 

@@ -256,7 +256,10 @@ class RunOptions:
     batch: tuple[int, ...] = option((), "samples in a batch (default: 128)", positive, "B")
     seq_len: tuple[int, ...] = option((), "values in a window (default: 6)", positive, "T")
     lengths: tuple[Lengths, ...] = option(
-        (), "sequences of different lengths, from 10 to --seq-len, as 10:100", lengths, "MIN:MAX"
+        (),
+        "sequences of different lengths, as 10:100 with --seq-len 100 (default --layout: sequence)",
+        lengths,
+        "MIN:MAX",
     )
     features: tuple[int, ...] = option((), "random data with I features", positive, "I")
     outputs: tuple[int, ...] = option((), "outputs (default: 8)", positive, "O")

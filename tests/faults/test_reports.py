@@ -1,5 +1,6 @@
 """F29, F35, F36: whatever a journal says and wherever it ends, its report renders and says so."""
 
+import os
 import random
 import re
 from pathlib import Path
@@ -192,7 +193,8 @@ def test_a_torn_journal_is_reported_by_the_command(tmp_path: Path, capsys) -> No
     folder = write_run(tmp_path / "run", example_records(quick=True))
     whole = (folder / FILE_NAME).read_bytes()
     (folder / FILE_NAME).write_bytes(whole[: len(whole) * 2 // 3])
-    assert main(["report", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert main(["report", str(folder), "--out", str(tmp_path / "out")]) == 3
     assert "torn" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert load_run(folder).state == "interrupted"
-    assert "Traceback" not in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"rnnbench: not complete: {os.path.relpath(folder)}; the page says why"

@@ -1,0 +1,55 @@
+"""Tell results with the same title apart: by the work and the sizes in which they differ."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from bench.machine import wording
+from bench.records.record import Arm
+from bench.reporting import words
+from bench.reporting.section import Article
+from bench.workload.case import Case
+
+MAX_VALUES = 3  # of an aspect, as sizes; more are counted
+SIZES = {
+    "T": "T = {}", "B": "batch {}", "I": "I = {}", "H": "hidden {}", "O": "O = {}"
+}  # fmt: skip
+
+
+def aspects(cases: Iterable[Case], arms: Iterable[Arm] = ()) -> dict[str, str]:
+    """Return what a result measured, by aspect: {"task": "forward pass", "H": "hidden 64 and 256"}."""
+    cases, arms = [*cases], [*arms]
+    inputs = ["random data" if case.data == "random" else f"{case.layout} input" for case in cases]
+    texts = {
+        "task": _listed(words.TASKS.get(case.task, case.task) for case in cases),
+        "input": _listed(inputs),
+        **{
+            name: form.format(_listed(getattr(case.shape, name) for case in cases))
+            for name, form in SIZES.items()
+        },
+        "lengths": _listed(f"lengths {case.lengths}" for case in cases if case.lengths),
+        "numbers": _listed(map(words.numbers, cases)),
+        "threads": _listed(words.threads(arm) for arm in arms if arm.device == "cpu"),
+    }
+    return {name: text for name, text in texts.items() if text}
+
+
+def told_apart(articles: Sequence[Article]) -> list[Article]:
+    """Return the articles; where several are of one kind, the title of each gets what the others have not."""
+    of_kind: dict[str, list[Mapping[str, str]]] = {}
+    for article in articles:
+        of_kind.setdefault(article.kind, []).append(article.aspects)
+    return [
+        replace(
+            article,
+            difference=", ".join(
+                text
+                for name, text in article.aspects.items()
+                if any(other.get(name) != text for other in of_kind[article.kind])
+            ),
+        )
+        for article in articles
+    ]
+
+
+def _listed(values: Iterable[object]) -> str:
+    return wording.listing([*dict.fromkeys(map(str, values))], MAX_VALUES)
