@@ -164,6 +164,8 @@ def test_the_search_finds_the_most_that_are_served_to_a_tenth_in_few_tries() -> 
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.chdir(TESTS)
     monkeypatch.setattr(stream_child, "wrong_library", lambda name: "")  # other tests here loaded PyTorch
+    for child in (stream_child, concurrency_child):  # other tests here may have left threads
+        monkeypatch.setattr(child, "others_ns", lambda: 0)
     case = make_case(StreamOptions(seed=1, hidden=4, dtype="float64"))
     batch = make(case)
     batch.save(tmp_path / INPUTS)
@@ -198,6 +200,18 @@ def test_streams_that_share_a_state_are_refused(job: Job, monkeypatch: pytest.Mo
     assert isinstance(refused, Refused)
     assert refused.status == "disagrees"
     assert "after the last call: y_hat is off by" in refused.reason
+
+
+def test_threads_beside_the_workers_are_refused_where_they_compute_longer_than_the_calls(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_child, "others_ns", lambda: 5_000_000)
+    for worker_ns, refused in ((10_000_000, False), (0, True)):  # processor time of a worker
+        readings = count(0, worker_ns)
+        monkeypatch.setattr("time.thread_time_ns", lambda readings=readings: next(readings))
+        *_, last = serving(job, Hold(4), wish(streams=4, threads=2))
+        assert isinstance(last, Refused if refused else Served), last
+    assert "numpy-batched leaves its work to threads of its own, which took 5.00 ms;" in last.reason
 
 
 def test_streams_of_a_process_share_the_parameters_arrays(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

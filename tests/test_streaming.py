@@ -546,6 +546,7 @@ def test_what_is_timed_follows_from_the_first_calls() -> None:
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.chdir(TESTS)
+    monkeypatch.setattr(stream_child, "others_ns", lambda: 0)  # other tests here may have left threads
     case = make_case(StreamOptions(seed=1, hidden=4, dtype="float64"))
     batch = make(case)
     batch.save(tmp_path / INPUTS)
@@ -648,6 +649,20 @@ def test_a_variant_that_changes_its_process_is_refused(job: Job, monkeypatch: py
     *_, refused = serve(job, lines(job))
     assert isinstance(refused, Refused)
     assert refused.reason == "numpy-batched changed its process: threads was 1, is 2"
+
+
+def test_work_that_is_left_to_threads_of_ones_own_is_refused(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_child, "wrong_library", lambda name: "")  # other tests here loaded PyTorch
+    for took_ns, refused in ((1_000_000, False), (5_000_000, True)):
+        readings = iter([7, 7 + took_ns])
+        monkeypatch.setattr(stream_child, "others_ns", lambda readings=readings: next(readings))
+        *_, last = serve(job, lines(job), clock=Played())  # all calls take 2 us of this clock
+        assert isinstance(last, Refused if refused else Taken), last
+    assert isinstance(last, Refused)
+    told = "numpy-batched leaves its work to threads of its own, which took 5.00 ms; all calls took 2.00 µs"
+    assert (last.status, last.reason) == ("invalid", told)
 
 
 # the command

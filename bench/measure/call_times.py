@@ -83,6 +83,11 @@ def usage() -> Times:
     return np.array([used.ru_nivcsw, used.ru_minflt, used.ru_majflt])
 
 
+def others_ns() -> int:
+    """Return the processor time of this process's threads but the one that asks."""
+    return time.process_time_ns() - time.thread_time_ns()
+
+
 def _grouped(call: Call, group: int) -> Call:
     def calls() -> None:
         for _ in repeat(None, group):

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from bench.machine.clock import Clock
-from bench.measure.call_times import Sleep, idle
+from bench.measure.call_times import Sleep, idle, others_ns
 from bench.measure.stream import reference_last
 from bench.measure.stream_child import ArmTimer, Done, Job, connected, main, order
 from bench.measure.turns import Step, Turns, take_turns
@@ -93,6 +93,7 @@ class Server(ArmTimer):
         streams = iter(self._bindings)
         by_worker = [list(islice(streams, len(share))) for share in shares]
         run = partial(self._take_turns, request)
+        self._others_ns, self._workers_ns = others_ns(), list[int]()
         if len(shares) == 1:
             turns = [run(shares[0], by_worker[0])]
         else:
@@ -102,6 +103,9 @@ class Server(ArmTimer):
             if bindings:
                 y_hat = reference_last(self._job.case, self._batch, turn.cycles, 1)
                 self._check(bindings, y_hat, int(turn.times.sum()) // len(bindings))
+        if self._bindings:
+            calls_ns = sum(int(turn.times.sum()) for turn in turns)
+            self._refuse_other_threads(calls_ns, sum(self._workers_ns) * (len(shares) > 1))
         responses = np.hstack([turn.responses for turn in turns])
         return Served(
             Histogram.of(np.hstack([turn.times for turn in turns])),
@@ -112,16 +116,18 @@ class Server(ArmTimer):
 
     def _take_turns(self, request: Serve, share: range, bindings: list[Binding]) -> Turns:
         """Step the streams of one worker, each from a state of zero."""
-        clock = self._clock
+        clock, begun_ns = self._clock, time.thread_time_ns()
         steps: list[Step] = [connected(binding) for binding in bindings]
         steps = steps or [(idle(request.idle_ns, clock), self._feed)] * len(share)
         for binding in bindings:
             binding.bound.reset()
-        return take_turns(
+        turns = take_turns(
             steps, cycle(self._ordered), request.begin_ns, request.length_ns,
             places=[stream / request.streams for stream in share], period_ns=request.period_ns,
             pace=request.pace, clock=clock, sleep=self._sleep,
         )  # fmt: skip
+        self._workers_ns.append(time.thread_time_ns() - begun_ns)
+        return turns
 
 
 if __name__ == "__main__":

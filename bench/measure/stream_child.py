@@ -25,7 +25,15 @@ from bench.machine.clock import Call, Clock
 from bench.machine.libraries import changed_state, library, process_state, wrong_library
 from bench.machine.lifeline import replies
 from bench.machine.units import duration
-from bench.measure.call_times import Collections, Sleep, Slice, clock_facts, idle, take_slice
+from bench.measure.call_times import (
+    Collections,
+    Sleep,
+    Slice,
+    clock_facts,
+    idle,
+    others_ns,
+    take_slice,
+)
 from bench.measure.worker import Refusal, refusal
 from bench.records.stream import MAX_SLOWEST, Burst, Histogram, Pace, Slow
 from bench.workload.binding import Binding, bind_case
@@ -221,6 +229,7 @@ class ArmTimer:
             n = n if part_ns >= PART_NS else min(2 * n, MAX_PART)
         self._samples = cycle(samples)
         self._reset()
+        self._others_ns = others_ns()
         return min(medians[1:] or medians)
 
     def answer(self, message: Any) -> msgspec.Struct:
@@ -250,6 +259,7 @@ class ArmTimer:
         if job.spec:
             calls_ns = sum(int(np.sum(part.ends - part.starts)) for part in parts)
             self._check([self._binding], read_arrays(wanted.after, ("y_hat",))["y_hat"], calls_ns)
+            self._refuse_other_threads(calls_ns)
         starts, ends = np.hstack([part.starts for part in parts]), np.hstack([part.ends for part in parts])
         late = ends - np.hstack([part.dues for part in parts])
         times, period_ns = ends - starts, job.period_ns
@@ -278,6 +288,19 @@ class ArmTimer:
             f"leaves its work to result(), which takes {duration(extra_ns)} less when asked again; all calls "
             f"took {duration(calls_ns)}"
         )
+
+    def _refuse_other_threads(self, calls_ns: int, workers_ns: int = 0) -> None:
+        """Raise Refusal if other threads than the workers have computed for longer than the calls took.
+
+        A call that waits for its own threads takes as long as they do. Warm calls are not in ``calls_ns``.
+        """
+        job, elsewhere_ns = self._job, others_ns() - self._others_ns - workers_ns
+        if job.device == "cpu" and job.threads == 1 and elsewhere_ns > 1.5 * calls_ns + LATE_SLACK_NS:
+            raise Refusal(
+                "invalid",
+                f"{self._variant.name} leaves its work to threads of its own, which took "
+                f"{duration(elsewhere_ns)}; all calls took {duration(calls_ns)}",
+            )
 
     def _check(self, bindings: Sequence[Binding], y_hat: Array, calls_ns: int) -> None:
         """Raise Refusal if a last result is not ``y_hat``, or the process is not as it was.
