@@ -19,8 +19,8 @@ MOST_SEARCHED = 20_000  # streams: binding more takes longer than serving them
 LEAST_RATE_HZ = 0.01  # a level takes a period at least, and a worker has minutes to answer
 MOST_LEVEL_S = 25  # of which ten may pass, for few steps that are late
 OBJECTS_BYTES = 40_000  # functions, views and descriptors of a bound stream
-ALONE = ("workers", "share")  # options that need --streams
-OTHERS = ("calls", "threads")  # options of a single stream
+OF_MANY = ("workers", "share")  # options that need --streams
+OF_ONE = ("calls", "threads")  # options of a single stream
 
 
 def bytes_of_arrays(case: Case, samples: int) -> int:
@@ -39,10 +39,10 @@ def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm], level_s: 
         UserError: the options contradict each other, or this machine has too few processors or memory.
     """
     if not args.streams:
-        if given := [name for name in ALONE if getattr(args, name)]:
+        if given := [name for name in OF_MANY if getattr(args, name)]:
             raise UserError(f"{spelled(given[0])} is of many streams: give --streams, as 1,4,16,64")
         return {}
-    if given := [name for name in OTHERS if getattr(args, name) not in (None, 1)]:
+    if given := [name for name in OF_ONE if getattr(args, name) not in (None, 1)]:
         raise UserError(f"{spelled(given[0])} is of one stream: leave it out, or --streams (see --workers)")
     streams = all_counts(args.streams)
     workers = args.workers or host.usable_cpus()
@@ -61,14 +61,14 @@ def many_streams(args: StreamOptions, case: Case, arms: Sequence[Arm], level_s: 
     steps = math.ceil(1.1 * (args.rate or 0.0) * level_s) + 1  # of a stream at a level
     # with the buffers of x and y
     stream_bytes = bytes_of_arrays(case, 2) + OBJECTS_BYTES + STEP_BYTES * steps
-    there = host.memory_bytes()
-    most = MAX_STREAMS if there is None else there // 2 // (stream_bytes * len(arms))
+    available = host.memory_bytes()
+    most = MAX_STREAMS if available is None else available // 2 // (stream_bytes * len(arms))
     if streams[-1] > most:
         needed = stream_bytes * len(arms) * streams[-1]
         smaller = "--hidden, --batch, --rate or --seconds" if args.rate else "--hidden or --batch"
         raise UserError(
             f"--streams {streams[-1]}: for {count(len(arms), 'variant')} they would need about "
-            f"{units.memory(needed)}, and this machine has {units.memory(there or 0)}; give "
+            f"{units.memory(needed)}, and this machine has {units.memory(available or 0)}; give "
             f"{f'at most {most}, or ' * bool(most)}a smaller {smaller}"
         )
     searched = max(1, min(most, MOST_SEARCHED))

@@ -85,31 +85,28 @@ def _of_peers(tails: Tails) -> str:
 def _of_libraries(tails: Tails) -> str:
     """Return the answer in one sentence, which names no library where the control explains the difference."""
     ratios, by_arm = best(tails), {tail.arm: tail for tail in tails.arms}
-    sides = [by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)] if ratios else tails.arms
-    sides_named = sorted(sides, key=_peers_last)[: 2 if ratios else 1]
+    sides = [by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)] if ratios else [*tails.arms]
+    # the faster first, but a peer after NumPy and PyTorch
+    sides = sorted(sides, key=lambda tail: (bool(tail.arm and tail.arm.peer), tail.times[0.5].ns))
+    sides = sides[: 2 if ratios else 1]
     by_machine = [ratio.q for ratio in ratios if ratio.machine]
     if not ratios:
-        by_machine = [q for q, quantile in sides_named[0].times.items() if quantile.machine]
-    named = [(q, quantile) for q, quantile in sides_named[0].times.items() if q not in by_machine]
+        by_machine = [q for q, quantile in sides[0].times.items() if quantile.machine]
+    named = [(q, quantile) for q, quantile in sides[0].times.items() if q not in by_machine]
     takes = wording.listing(
         [f"{units.duration(at.ns)} at {_place(q)}{PERHAPS_MACHINE * at.machine}" for q, at in named]
     )
     if ratios:
-        swapped = sides_named[0].arm == ratios[0].entry
+        swapped = sides[0].arm == ratios[0].entry
         others = [_times(ratio, swapped) for ratio in ratios if not ratio.machine]
-        takes += f", {_name(sides_named[1])} {wording.listing(others)}"
-    clauses = [_in_time(sides_named, tails), f"{_name(sides_named[0])} takes {takes}{of_group(tails)}"]
-    tails_too = [q for q in by_machine if all(tail.times[q].machine for tail in sides_named)]
+        takes += f", {_name(sides[1])} {wording.listing(others)}"
+    clauses = [_in_time(sides, tails), f"{_name(sides[0])} takes {takes}{of_group(tails)}"]
+    tails_too = [q for q in by_machine if all(tail.times[q].machine for tail in sides)]
     for noun, qs in (("tail", tails_too), ("difference", [q for q in by_machine if q not in tails_too])):
         if qs:
             where = wording.listing([*map(_place, qs)])
             clauses.append(f"at {where} the {noun} may be the machine's, as the control shows")
     return wording.capital(full_stop("; ".join(clauses)))
-
-
-def _peers_last(tail: Tail) -> tuple[bool, float]:
-    """Return what arms are sorted by: the median, but a peer comes after NumPy and PyTorch."""
-    return bool(tail.arm and tail.arm.peer), tail.times[0.5].ns
 
 
 def _name(tail: Tail) -> str:
