@@ -47,7 +47,7 @@ from bench.records.record import (
     Resumed,
     measured_as,
 )
-from bench.workload.catalog import LENGTHS, VARIANTS
+from bench.workload.catalog import by_name
 
 ROUNDS_OF_BLOCK_0 = 5  # enough to estimate the time of a round and the re-warming calls of an entry
 
@@ -240,8 +240,7 @@ class Runner:
 
 def _own(plan: Plan) -> list[Pair]:
     """Pair each variant that is not of the catalogue with its baseline: who names it wants to know it."""
-    names = {variant.name for variant in (*VARIANTS, *LENGTHS)}
-    own = {arm.id for arm in plan.arms if arm.spec not in names and not arm.peer}
+    own = {arm.id for arm in plan.arms if by_name(arm.spec) is None}
     entries = [entry for entry in entries_of(plan.groups) if entry.arm in own]
     return [Pair("as_written", entry.id, entry.baseline) for entry in entries if entry.baseline]
 

@@ -1,7 +1,7 @@
 """Hold a run and its results, with the look-ups that sentences need."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bench.analysis.crossover import KINDS, SizeMap, size_maps
 from bench.analysis.summary import Row, Summary, Table, summarise
@@ -26,12 +26,10 @@ class Facts:
     summary: Summary
     rows: dict[str, Row]
     entries: dict[str, Entry]
-    sources: tuple[Summary, ...] = ()
-    maps: tuple[SizeMap, ...] = ()
-    map_beside: str = ""
-    marks: Mapping[str, str] = field(
-        default_factory=dict
-    )  # entry -> mark of its machine, if there are several
+    sources: tuple[Summary, ...]
+    maps: tuple[SizeMap, ...]
+    map_beside: str
+    marks: Mapping[str, str]  # entry -> mark of its machine, if there are several
 
     @classmethod
     def of(cls, run: Run, refinements: Sequence[Run] = (), map_beside: str = "") -> "Facts":
