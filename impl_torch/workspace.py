@@ -63,10 +63,10 @@ def inference(call: Callable[[], None]) -> Callable[[], None]:
 
 
 class Workspace:
-    """The joined parameters and their gradients, and how many steps and states are kept.
+    """Hold the joined parameters and their gradients, and how many steps and states are kept.
 
-    These are all for the way back, else one; and h_0 = 0. A stream has no first step: it goes on from the
-    state that it has.
+    For the way back all are, else one. Before the states stands h_0 = 0, but in a stream, which has no first
+    step: it goes on from the state that it has.
     """
 
     def __init__(self, task: str, params: Params, x: Tensor, order: Any = slice(None)) -> None:
@@ -158,7 +158,7 @@ class Workspace:
 
 
 class Columns(Workspace):
-    """A workspace with the inputs of every step, a column for each sample."""
+    """Hold the inputs of every step as well, a column for each sample."""
 
     def __init__(self, task: str, params: Params, x: Tensor, order: Any = slice(None)) -> None:
         """Allocate; ``order`` are the rows of U, W and their biases as the workspace has them."""

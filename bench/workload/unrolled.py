@@ -157,10 +157,10 @@ def by_sample(case: Case, cell: Cell, count: Callable[[Case], Operations]) -> Op
 
 
 def joined_products(case: Case, cell: Cell, *, apart: bool) -> tuple[Products, Products]:
-    """Return the products of the joined weights: in the first step, where h_0 = 0, and what each later has.
+    """Return the products of the joined weights in the first step, where h_0 = 0, and in the later ones.
 
-    Each is rows and columns of weights, and how often it is computed. With biases ``apart`` the last gate's
-    sums of U x_t and W h_{t-1} are products of their own.
+    Each is the rows and columns of its weights, and how often it is computed. With biases ``apart`` the last
+    gate's sums of U x_t and W h_{t-1} are products of their own.
     """
     s, gates, bias = case.shape, cell.gates * case.shape.H, int(case.bias)
     # rows of the weights; their columns in the first step, and those that W adds in later ones
