@@ -113,6 +113,9 @@ def test_too_noisy_is_unresolved_and_says_what_could_have_been_seen_and_what_it_
     assert f"about {noisy.blocks_needed} blocks" in noisy.reason
     assert noisier.detectable > 1.5 * noisy.detectable
     assert noisier.blocks_needed > 2 * noisy.blocks_needed
+    wildest = row(around(1.0, 1.0))
+    assert wildest.detectable > 1
+    assert f"a difference of {100 * wildest.detectable:.0f} % could have been seen" in wildest.reason
 
 
 def test_p_is_adjusted_over_the_table_without_its_twin():

@@ -59,6 +59,7 @@ from bench.analysis.statistics import (
     rank_p,
     scatter,
 )
+from bench.machine import units
 from bench.machine.errors import UserError
 from bench.records.record import MAX_BLOCKS, Arm, Extended, Pair, PairKind
 from bench.records.run import Run
@@ -445,7 +446,7 @@ def _unresolved(effect: E, margin: float, bias: float, next_level: float, of: st
         reason = f"a table of {effect.family} needs {min_blocks} {unit} for a verdict, not {counts}"
         return replace(effect, reason=reason)
     detectable = math.expm1(detectable_log + bias)
-    reason = f"{_interval_note(effect)}a difference of {100 * detectable:.2g} % could have been seen"
+    reason = f"{_interval_note(effect)}a difference of {units.percent(detectable)} could have been seen"
     if bias:  # more blocks do not remove a bias
         reason = f"{reason}; {100 * math.expm1(bias):.2g} % is what the A/A control may differ by"
     else:
