@@ -17,11 +17,13 @@ from pathlib import Path
 
 from bench.machine import wording
 from bench.records.journal import load_run
+from bench.records.run import Run
 from bench.reporting.article import run_article
 from bench.reporting.build import write_report
 from bench.reporting.page import escape_markdown
 from bench.reporting.section import Article, Section, TextTable
 from bench.training import load_result
+from bench.workload.case import Shape
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "findings.md")
@@ -63,7 +65,7 @@ def main() -> None:
 def measure(folder: Path) -> None:
     """Everything, on the CPU alone, so that the figures are those of the machine that is named."""
     for command in (
-        ("run", "--device", "cpu", "--out", str(folder / "run")),
+        ("run", "--device", "cpu", "--budget", "300", "--out", str(folder / "run")),
         ("run", "--preset", "grid", "--device", "cpu", "--out", str(folder / "grid")),
         ("run", "--refine", str(folder / "grid"), "--budget", "240"),
         ("train", "--out", str(folder / "train")),
@@ -79,13 +81,13 @@ def blocks(folder: Path) -> dict[str, str]:
     shown = run_article(run)
     refinements = [load_run(path) for path in sorted((folder / "grid").glob("refine-*"))]
     sizes = run_article(grid, refinements=refinements)
-    n_added = sum(len(refinement.plan.groups) for refinement in refinements)
+    in_grid, refined = shapes([grid]), shapes(refinements)
     ladder = section(shown, "ladder")
     packages = run.environment.machine["packages"]
     machine = f"{shown.machine}, no GPU; NumPy {packages['numpy']}, PyTorch {packages['torch']}"
     why = [*section(shown, "limits").lead[:2], *section(shown, "breakeven").lead[:2]]
     turns = section(sizes, "crossover").lead[:2]
-    counted = f"{len(grid.plan.groups)} sizes of the grid and {n_added} that its refinement added."
+    counted = f"{len(in_grid)} sizes of the grid and {len(refined - in_grid)} that its refinement added."
     return {
         "answer": f"On {machine}:\n\n" + bullets([*answer(shown), f"{turns[0]} ({counted})"]),
         "ladder": bullets(ladder.lead),
@@ -93,6 +95,11 @@ def blocks(folder: Path) -> dict[str, str]:
         "answers": bullets([*why, *answer(sizes)]),
         "training": bullets(load_result(folder / "train").summary().splitlines()[:2]),
     }
+
+
+def shapes(runs: Iterable[Run]) -> set[Shape]:
+    """Return the sizes that runs have measured."""
+    return {group.entries[0].case.shape for run in runs for group in run.plan.groups}
 
 
 def answer(shown: Article) -> list[str]:

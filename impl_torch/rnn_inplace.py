@@ -64,6 +64,7 @@ def bind(
     p, d, streams = work.p.named, work.grads.named, task == "stream"
     UT, W, WT, biased = p["U"].T, p["W"], p["W"].T, "bU" in p  # views: they follow the updates
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
+    # a: a_t, on the way back dL/da_t
     a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((work.n_states, B, H))
     a_rows, a_steps = a.reshape(T * B, H), a.unbind()
     # later steps write the last that is kept
@@ -82,20 +83,18 @@ def bind(
             torch.addmm(a_t, h, WT, out=a_t)  # (B, H)
             act(a_t, out=h_new)
 
-    das, dh = x.new_empty((work.n_steps, B, H)), x.new_empty((B, H))
-    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[1 : work.n_steps].reshape(-1, H)
-
-    x_columns, h_columns, later, dUT, dWT = rows.T, h_rows.T, da_rows[B:], d["U"].T, d["W"].T
+    dh, h_rows = x.new_empty((B, H)), hs[1 : work.n_steps].reshape(-1, H)
+    x_columns, h_columns, later, dUT, dWT = rows.T, h_rows.T, a_rows[B:], d["U"].T, d["W"].T
 
     def back() -> None:
         for t in range(T, 0, -1):
-            times_act_prime(h_steps[t], dh, da_steps[t - 1])
+            times_act_prime(h_steps[t], dh, a_steps[t - 1])
             if t > 1:
-                torch.mm(da_steps[t - 1], W, out=dh)
-        torch.mm(x_columns, da_rows, out=dUT)  # (I, T B) (T B, H): the sum over t and batch
+                torch.mm(a_steps[t - 1], W, out=dh)
+        torch.mm(x_columns, a_rows, out=dUT)  # (I, T B) (T B, H): the sum over t and batch
         torch.mm(h_columns, later, out=dWT)
         if biased:
-            torch.sum(da_rows, dim=0, out=d["bU"])
+            torch.sum(a_rows, dim=0, out=d["bU"])
             d["bW"].copy_(d["bU"])
 
     return work.bind(y, h_steps[T], dh, (h_steps[0],), advance, back, delta=delta, lr=lr)

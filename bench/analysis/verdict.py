@@ -448,7 +448,7 @@ def _unresolved(effect: E, margin: float, bias: float, next_level: float, of: st
     detectable = math.expm1(detectable_log + bias)
     reason = f"{_interval_note(effect)}a difference of {units.percent(detectable)} could have been seen"
     if bias:  # more blocks do not remove a bias
-        reason = f"{reason}; {100 * math.expm1(bias):.2g} % is what the A/A control may differ by"
+        reason = f"{reason}; {units.percent(math.expm1(bias))} is what the A/A control may differ by"
     else:
         reason = f"{reason}; {100 * margin:.3g} % would need about {needed} {unit}"
     cause, advice = effect.disturbed

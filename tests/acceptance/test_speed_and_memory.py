@@ -2,19 +2,18 @@
 
 The in-place variants are held against the cost of their own operations: each that their formula counts
 (docs/limits.md) is timed alone, as a probe times it, and multiplied by how often a call makes it. The call
-over that sum says what is left to Python and to the order of things.
+over that sum says what is left to Python and to the order of things. All take turns, warmed up in each, so
+that the machine's slow phases hit both sides of a ratio.
 """
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.machine.clock import calibrate, take_value
+from bench.machine.clock import calibrate, take_value, warm_up
 from bench.machine.libraries import library, limit_threads
 from bench.measure.primitives import make_call
 from bench.workload import catalog
@@ -23,11 +22,7 @@ from bench.workload.case import TASKS, sine_case
 from bench.workload.cell import CELLS, find_cell
 from bench.workload.data import make
 
-
-def cost_ns(kernel: Callable[[], Any]) -> float:
-    """Median time of one call."""
-    n_calls = calibrate(kernel)
-    return float(np.median([take_value(kernel, n_calls).per_call_ns for _ in range(5)]))
+ROUNDS = 25
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -37,17 +32,21 @@ def test_a_call_in_place_takes_little_more_than_its_operations(
     variant: str, most: float, cell: str, task: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found, case = catalog.find(variant), sine_case(task, "positional", cell=cell, bias=find_cell(cell).bias)
-    used, count = library(found.library), found.count(case)
-    limit_threads(1)
-    bound = bind_case(found.load(cell), found.library, case, make(case), "cpu").bound
+    used, count, bind = library(found.library), found.count(case), found.load(cell)
+    limit_threads(1)  # of what is loaded
+    bound = bind_case(bind, found.library, case, make(case), "cpu").bound
     with used.operations(case.dtype, "cpu") as operations:
         assert operations is not None
         assert count is not None
-        kernels = [(one.times, make_call(*operations, one.kernel)) for one in count.operations]
+        parts = [(one.times, make_call(*operations, one.kernel)) for one in count.operations]
+        timed = [(times, kernel, calibrate(kernel)) for times, kernel in [*parts, (1, bound.call)]]
         ratios = []
-        for _ in range(3):  # near each other in time, as a machine changes its pace
-            unavoidable_ns = sum(times * cost_ns(kernel) for times, kernel in kernels)
-            ratios.append(cost_ns(bound.call) / unavoidable_ns)
+        for _ in range(ROUNDS):
+            times_ns = []
+            for times, call, n_calls in timed:
+                warm_up(call)
+                times_ns.append(times * take_value(call, n_calls).per_call_ns)
+            ratios.append(times_ns[-1] / sum(times_ns[:-1]))
     ratio = float(np.median(ratios))
     with capsys.disabled():
         print(f"\n{variant}, {cell}, {task}: {ratio:.2f} times the time of its operations")
