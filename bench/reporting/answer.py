@@ -319,6 +319,12 @@ def _difference(facts: Facts, comparison: Comparison, others: Sequence[Compariso
     )
 
 
+def _place(facts: Facts, comparison: Comparison) -> tuple[object, ...]:
+    """Return the case of a comparison, and where its entry was measured."""
+    arm = facts.arm(comparison.entry)
+    return facts.case(comparison.entry), arm.device, arm.threads, facts.mark(comparison.entry)
+
+
 def _comparison(facts: Facts, start: str, comparison: Comparison) -> str:
     """Return a sentence: the compared sides, their times if any, and what the verdict allows."""
     times = ""
@@ -362,13 +368,9 @@ def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
 def _fastest(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
     """Return a sentence each on the fastest forms, at the main work and place, and on compiled forms."""
 
-    def setting(comparison: Comparison) -> tuple[object, ...]:
-        arm = facts.arm(comparison.entry)
-        return facts.case(comparison.entry), arm.device, arm.threads
-
     best = [pair for pair in facts.summary.headlines if pair.kind == "best" and pair != main]
     sentences = []
-    if fastest := next((pair for pair in best if setting(pair) == setting(main)), None):
+    if fastest := next((pair for pair in best if _place(facts, pair) == _place(facts, main)), None):
         group = facts.entries[main.entry].group
         variants = {facts.arm(entry.id).variant for entry in facts.entries.values() if entry.group == group}
         start = "at the first of these, " if len(asked) > 1 else ""
@@ -401,7 +403,8 @@ def _elsewhere(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> s
         return ""
     winner = words.names(main_lead.winner, main_lead.loser)[0]
     places = {f"{winner} stays ahead with": list[str]()}
-    usual = [pair for pair in facts.summary.headlines if pair.kind == "as_written" and pair != main]
+    usual = [pair for pair in facts.summary.headlines if pair.kind == "as_written"]
+    usual = [pair for pair in usual if _place(facts, pair) != _place(facts, main)]
     for pair in usual:
         lead, place = words.lead(pair), _difference(facts, pair, [main])
         if lead is None:
