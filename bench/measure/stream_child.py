@@ -239,26 +239,26 @@ class ArmTimer:
         self.take(message)
         return Done()
 
-    def take(self, wanted: Take) -> None:
+    def take(self, request: Take) -> None:
         """Time a slice."""
         call = self._call
         if not self._job.spec:
-            self._idle_ns, call = wanted.idle_ns, idle(wanted.idle_ns, self._clock)
-        self._timed(call, wanted.warm, wanted.group)
+            self._idle_ns, call = request.idle_ns, idle(request.idle_ns, self._clock)
+        self._timed(call, request.warm, request.group)
         with self._collections.noted(self._clock):
-            self._parts.append(self._timed(call, wanted.n, wanted.group))
+            self._parts.append(self._timed(call, request.n, request.group))
 
-    def finish(self, wanted: Finish) -> Burst:
+    def finish(self, request: Finish) -> Burst:
         """Compare the last result, and return the times of all slices.
 
         Raises:
             Refusal: the result is wrong, or the process is not as it was.
         """
-        job, group, parts, within = self._job, wanted.group, self._parts, self._collections.within
+        job, group, parts, within = self._job, request.group, self._parts, self._collections.within
         costs = self.cost_ns, clock_facts(self._clock)[0]
         if job.spec:
             calls_ns = sum(int(np.sum(part.ends - part.starts)) for part in parts)
-            self._check([self._binding], read_arrays(wanted.after, ("y_hat",))["y_hat"], calls_ns)
+            self._check([self._binding], read_arrays(request.after, ("y_hat",))["y_hat"], calls_ns)
             self._refuse_other_threads(calls_ns)
         starts, ends = np.hstack([part.starts for part in parts]), np.hstack([part.ends for part in parts])
         late = ends - np.hstack([part.dues for part in parts])

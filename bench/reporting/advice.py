@@ -104,7 +104,7 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     sentences = (
         _verdict(summary, pair, budget_s),
         _reason(summary, pair) if pair else "",
-        peers.answer([summary], lambda peer, found: peer.pairs[0].entry),
+        peers.answer([summary], lambda peer, _: peer.pairs[0].entry),
         "" if blocks is None else words.look_again(str(journal), blocks),
         full_stop(f"Wrong results, without times: {wording.listing(wrong)}") if wrong else "",
     )
