@@ -52,6 +52,8 @@ def main() -> None:
         )
     if saved is None:
         measure(folder)
+    if not folder.is_dir():
+        parser.exit(2, f"--from {folder}: there is no such folder\n")
     texts = {"cells": bullets(answer(run_article(load_run(folder / "cells"))))}
     if all((folder / name).exists() for name in MEASURED):
         write_report([folder / name for name in MEASURED], folder / "report", png=True)

@@ -93,6 +93,8 @@ def main() -> None:
         )
     if arguments.saved is None:
         measure(folder)
+    if not folder.is_dir():
+        parser.exit(2, f"--from {folder}: there is no such folder\n")
     arguments.page.write_text(page(folder), encoding="utf-8")
 
 

@@ -86,3 +86,15 @@ def test_earlier_results_are_refused_before_anything_is_measured(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{folder} is there: ")
     assert line.endswith(f"(--from {folder}), or move it away first")
+
+
+@pytest.mark.parametrize("name", ["performance", "figures"])
+def test_a_folder_that_is_not_there_leaves_the_pages_as_they_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(DOCS / f"{name}.py"))["main"]
+    monkeypatch.setattr("sys.argv", [f"{name}.py", "--from", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"--from {tmp_path / 'none'}: there is no such folder\n"
