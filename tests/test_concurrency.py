@@ -212,6 +212,9 @@ def test_threads_beside_the_workers_are_refused_where_they_compute_longer_than_t
         *_, last = serving(job, Hold(4), wish(streams=4, threads=2))
         assert isinstance(last, Refused if refused else Served), last
     assert "numpy-batched leaves its work to threads of its own, which took 5.00 ms;" in last.reason
+    monkeypatch.setattr(Server, "_check", lambda *_: pytest.fail("it was called again before"))
+    *_, last = serving(job, Hold(4), wish(streams=4, threads=2))
+    assert "threads of its own" in last.reason
 
 
 def test_streams_of_a_process_share_the_parameters_arrays(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

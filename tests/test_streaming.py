@@ -665,6 +665,23 @@ def test_work_that_is_left_to_threads_of_ones_own_is_refused(
     assert (last.status, last.reason) == ("invalid", told)
 
 
+def test_what_threads_compute_while_the_last_result_is_checked_is_not_left_to_them(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others_ns, check = [0], ArmTimer._check
+
+    def watched(*arguments: Any) -> None:
+        others_ns[0] += 300_000_000
+        check(*arguments)
+
+    monkeypatch.setattr(stream_child, "wrong_library", lambda name: "")  # other tests here loaded PyTorch
+    monkeypatch.setattr(stream_child, "others_ns", lambda: others_ns[0])
+    monkeypatch.setattr(ArmTimer, "_check", watched)
+    *_, last = serve(job, lines(job), clock=Played())
+    assert isinstance(last, Taken), last
+    assert others_ns[0]
+
+
 # the command
 
 

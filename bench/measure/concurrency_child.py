@@ -99,13 +99,13 @@ class Server(ArmTimer):
         else:
             with ThreadPoolExecutor(len(shares)) as pool:
                 turns = list(pool.map(run, shares, by_worker))
+        if self._bindings:
+            calls_ns = sum(int(turn.times.sum()) for turn in turns)
+            self._refuse_other_threads(calls_ns, sum(self._workers_ns) * (len(shares) > 1))
         for turn, bindings in zip(turns, by_worker, strict=True):
             if bindings:
                 y_hat = reference_last(self._job.case, self._batch, turn.cycles, 1)
                 self._check(bindings, y_hat, int(turn.times.sum()) // len(bindings))
-        if self._bindings:
-            calls_ns = sum(int(turn.times.sum()) for turn in turns)
-            self._refuse_other_threads(calls_ns, sum(self._workers_ns) * (len(shares) > 1))
         responses = np.hstack([turn.responses for turn in turns])
         return Served(
             Histogram.of(np.hstack([turn.times for turn in turns])),
