@@ -4,7 +4,7 @@
 # make check    format, lint, types; changes nothing
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
-# make figures      measures the figures of README and docs/findings.md and writes them there: a quarter of an hour
+# make figures      measures the figures of README and docs/findings.md and writes them there: half an hour
 # make performance    measures docs/performance.md and writes it: half an hour
 # make docs         the pages of docs as a site, in build/site
 # make acceptance   what the project promises about its verdicts and its speed, measured: an hour; ACCEPTANCE=--long: many

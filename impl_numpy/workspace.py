@@ -45,7 +45,7 @@ def join(params: Params, stored: Literal["C", "F"] = "C") -> Joined:
 
 
 class Workspace:
-    """The joined parameters, and the inputs of every step; without a way back, of the first and of one more.
+    """Hold the joined parameters and the inputs of all steps; without a way back, of the first and one more.
 
     A stream has no first step: it goes on from the state that it has.
     """

@@ -374,7 +374,7 @@ def test_what_is_left_out_names_no_time_with_which_it_would_be_left_out_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     dropped = Decision([], 25.0, 10, 30, [], ["torch-layer@cpu x1"])
-    held, whole = "To stay within the budget (a longer one takes them in)", "The whole plan would take 25 s"
+    held, whole = "To stay within the budget (a longer one includes them)", "The whole plan would take 25 s"
     for rule, begins, on_page in (("hold", held, " budget: torch"), ("aim", whole, "(the whole plan would")):
         plan = replace(declared(), budget_rule=rule)
         with run_progress(plan) as progress:

@@ -305,7 +305,7 @@ VERBS = {
         "bench.api.run:report_main",
         "write the report of saved results",
         "Write report.html, report.md, values.csv and plots from saved results. Exit code 3 where something "
-        "below a folder could not be read.",
+        "below a folder could not be read, or a result is not complete.",
     ),
     "advise": Verb(
         AdviseOptions,

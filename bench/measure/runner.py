@@ -173,7 +173,7 @@ class Runner:
 
     @contextmanager
     def _within_budget(self) -> Iterator[None]:
-        """End block 0 when a budget is over that is kept or refused: compiling may take longer than it.
+        """End block 0 once a budget that must be kept or refused is over: compiling alone may take longer.
 
         Raises:
             UserError: the budget is over.

@@ -153,7 +153,7 @@ def left_out(facts: Facts) -> tuple[str, ...]:
     if decision is None or not (names := words.dropped(facts.run.plan, decision)):
         return ()
     whole_plan = f" (the whole plan would have taken {units.seconds(decision.predicted_s)})"
-    if facts.run.plan.budget_rule == "hold":  # a budget of so long would leave some out again
+    if facts.run.plan.budget_rule == "hold":  # with a budget of that length some would be left out again
         whole_plan = ""
     return (f"Not timed in this run, {WITHIN_BUDGET}{whole_plan}: {wording.listing(names, MAX_NAMES)}.",)
 

@@ -115,10 +115,8 @@ class RunProgress:
         """Print which tables and arms the time budget drops."""
         new = [name for name in words.dropped(self._plan, decision) if name not in self._left_out]
         why = f"The whole plan would take {decision.predicted_s:.0f} s; to stay within the budget, "
-        if (
-            self._plan.budget_rule == "hold"
-        ):  # no time is named: with a budget of so long, some is left out again
-            why = "To stay within the budget (a longer one takes them in), "
+        if self._plan.budget_rule == "hold":  # with a budget of that length some would be left out again
+            why = "To stay within the budget (a longer one includes them), "
         if self._counted_from is not None:  # block 0 is over, so this is a later decision
             why = "A block takes longer than block 0 had promised; to stay within the budget, from here on "
         if new:

@@ -1,4 +1,4 @@
-"""Tell results with the same title apart: by the work and the sizes in which they differ."""
+"""Tell results of one kind apart: by the work, the sizes and the settings in which they differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +10,13 @@ from bench.reporting.section import Article
 from bench.workload.case import Case
 
 MAX_VALUES = 3  # of an aspect, as sizes; more are counted
-SIZES = {
-    "T": "T = {}", "B": "batch {}", "I": "I = {}", "H": "hidden {}", "O": "O = {}"
-}  # fmt: skip
+SIZES = {"T": "T = {}", "B": "batch {}", "I": "I = {}", "H": "hidden {}", "O": "O = {}"}
 
 
 def aspects(cases: Iterable[Case], arms: Iterable[Arm] = ()) -> dict[str, str]:
     """Return what a result measured, by aspect: {"task": "forward pass", "H": "hidden 64 and 256"}."""
     cases, arms = [*cases], [*arms]
+    lengths = _listed(case.lengths for case in cases if case.lengths)
     inputs = ["random data" if case.data == "random" else f"{case.layout} input" for case in cases]
     texts = {
         "task": _listed(words.TASKS.get(case.task, case.task) for case in cases),
@@ -26,7 +25,7 @@ def aspects(cases: Iterable[Case], arms: Iterable[Arm] = ()) -> dict[str, str]:
             name: form.format(_listed(getattr(case.shape, name) for case in cases))
             for name, form in SIZES.items()
         },
-        "lengths": _listed(f"lengths {case.lengths}" for case in cases if case.lengths),
+        "lengths": lengths and f"lengths {lengths}",
         "numbers": _listed(map(words.numbers, cases)),
         "threads": _listed(words.threads(arm) for arm in arms if arm.device == "cpu"),
     }
@@ -34,7 +33,7 @@ def aspects(cases: Iterable[Case], arms: Iterable[Arm] = ()) -> dict[str, str]:
 
 
 def told_apart(articles: Sequence[Article]) -> list[Article]:
-    """Return the articles; where several are of one kind, the title of each gets what the others have not."""
+    """Return the articles; the title of each gets those aspects in which another of its kind differs."""
     of_kind: dict[str, list[Mapping[str, str]]] = {}
     for article in articles:
         of_kind.setdefault(article.kind, []).append(article.aspects)
