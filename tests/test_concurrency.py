@@ -46,9 +46,10 @@ from bench.records.stream import (
     StreamFile,
     read_stream,
 )
-from bench.reporting.concurrency import headline
+from bench.reporting.concurrency import ON_RATIOS, headline
 from bench.reporting.concurrency_plot import concurrency_plot
 from bench.reporting.streamed import StreamAnswer, load_streamed
+from bench.reporting.titles import told_apart
 from bench.workload.data import make
 
 TWO = ("numpy-batched", "torch-autograd")
@@ -364,6 +365,8 @@ def test_the_answer_back_to_back_is_throughput_with_its_ratio_and_what_a_second_
     assert "(no verdict)" in quick.sentence
     threads = answer(tmp_path / "threads", share="threads", blocks=1)
     assert threads.sentence.startswith("Steps a second of 16 streams on 2 threads: ")
+    told = told_apart([each.article("", "") for each in (streamed, threads)])
+    assert [article.difference for article in told] == ["on 2 processes", "on 2 threads"]
 
 
 def test_a_level_of_which_a_worker_woke_too_late_is_measured_again_twice_at_most(
@@ -402,6 +405,8 @@ def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(
     (ratio,) = streamed.summary.ratios
     assert ratio.what == "served"
     assert ratio.verdict == "SLOWER"
+    assert ON_RATIOS in streamed.notes
+    assert ON_RATIOS in [table.note for table in streamed.tables]
     assert streamed.sentence == (
         f"Streams that this machine serves at 1 kHz on 2 processes: {numpy.least} by NumPy and {torch.least} "
         "by PyTorch, with at most 1 % of the steps late; a control as long as the slowest step, which "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from reports import Reader, table_rows, write_run
 from small_journal import small_records
 from streams import write_stream
@@ -25,7 +26,8 @@ from bench.reporting import plots
 from bench.reporting.build import build_report
 from bench.reporting.stream_plot import tail_plot
 from bench.reporting.stream_tables import verdict_cell
-from bench.reporting.streamed import StreamAnswer, load_streamed
+from bench.reporting.streamed import StreamAnswer, answer_one, load_streamed
+from bench.reporting.titles import told_apart
 
 ARMS = ("numpy-batched", "numpy-inplace", "torch-layer")
 HOSTILE = "ended: <script>alert(1)</script> | [x](y)"
@@ -69,6 +71,28 @@ def test_the_page_has_the_sentence_on_top_and_needs_nothing_else(folder: Path) -
     assert len(page.all("script")) == 1
     (picture,) = page.all("img")
     assert "torch-layer p50 24.0 µs, p99 " in (picture["alt"] or "")
+
+
+def test_streams_on_a_page_are_told_apart_by_how_they_were_fed_and_the_collector(folder: Path) -> None:
+    stream = read_stream(folder)
+    case = stream.declaration.case
+    larger = replace(case, shape=replace(case.shape, T=64, H=1024))
+    told = told_apart(
+        [
+            answer_one(analyse(replace(stream, declaration=declaration))).article("", "")
+            for declaration in (
+                stream.declaration,
+                structs.replace(stream.declaration, pace="spin"),
+                structs.replace(stream.declaration, collector=False, case=larger),
+            )
+        ]
+    )
+    on, sleeping = "garbage collection on, as in production", "at 1 kHz, sleeping meanwhile, as a server"
+    assert [article.difference for article in told] == [
+        f"hidden 32, {sleeping}, {on}",
+        f"hidden 32, at 1 kHz, spinning meanwhile, as audio does, {on}",
+        f"hidden 1024, {sleeping}, garbage collection off",
+    ]
 
 
 def test_the_tables_mark_what_the_machine_explains_and_hide_what_few_calls_cannot_tell(folder: Path) -> None:

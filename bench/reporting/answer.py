@@ -367,7 +367,6 @@ def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
 
 def _fastest(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
     """Return a sentence each on the fastest forms, at the main work and place, and on compiled forms."""
-
     best = [pair for pair in facts.summary.headlines if pair.kind == "best" and pair != main]
     sentences = []
     if fastest := next((pair for pair in best if _place(facts, pair) == _place(facts, main)), None):

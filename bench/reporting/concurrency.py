@@ -27,6 +27,10 @@ NOTE = (
     "The control computes nothing: it is fed, paced and timed as the arms are, and its step is as long as "
     f"that of the slowest arm. {MACHINE} marks what it explains."
 )
+ON_RATIOS = (
+    "A ratio of streams served is the median over blocks; the numbers served are the least of all blocks, so "
+    "that their quotient may be another."
+)
 
 
 def headline(summary: Concurrency) -> str:
@@ -138,15 +142,6 @@ def _throughput(summary: Concurrency) -> str:
     return "; ".join(clauses)
 
 
-def _on_ratios(summary: Concurrency) -> str:
-    """Return why the numbers served do not divide into their ratio; empty where there is none."""
-    if not (summary.served and summary.ratios):
-        return ""
-    return (
-        "A ratio of streams served is the median of those within blocks; the least numbers may give another."
-    )
-
-
 def tables(summary: Concurrency) -> Iterator[TextTable]:
     """Yield the numbers at each level, how many streams are served, and the ratios."""
     rated = bool(summary.stream.declaration.rate)
@@ -174,9 +169,8 @@ def tables(summary: Concurrency) -> Iterator[TextTable]:
             "In a block": lambda served: f"{served.least:g} to {max(served.by_block.values()):g}",
             "By its step alone": lambda served: Cell.of(served.allowed, units.number),
         }
-        yield text_table(
-            f"Streams served {on_workers(summary)}", of_search, summary.served, _on_ratios(summary)
-        )
+        note = ON_RATIOS * bool(summary.ratios)
+        yield text_table(f"Streams served {on_workers(summary)}", of_search, summary.served, note)
     for baseline in dict.fromkeys(ratio.baseline for ratio in summary.ratios):
         ratios: Fields[Ratio] = {
             "Variant": lambda ratio: variant_cell(ratio.entry),
@@ -195,6 +189,7 @@ def tables(summary: Concurrency) -> Iterator[TextTable]:
 def notes(summary: Concurrency) -> Iterator[str]:
     """Yield what must be known beside the tables: the control, why there is no verdict, what failed."""
     yield NOTE
-    yield from filter(None, [_on_ratios(summary)])
+    if summary.served and summary.ratios:
+        yield ON_RATIOS
     yield from dict.fromkeys(f"{r.entry.title}: {full_stop(r.reason)}" for r in summary.ratios if r.reason)
     yield from troubles(summary.stream)

@@ -40,7 +40,8 @@ def concurrency_article(summary: Concurrency, anchor: str = "", *, prefix: str =
         small=(wording.count(stream.blocks, "block"),),
         facts=(("What was measured", f"{setting(declared)} Many streams {on_workers(summary)}."),),
     )
-    return article_on(stream, "Many streams at once", hero, (levels, *origin(stream, facts, HOW)), anchor)
+    sections = (levels, *origin(stream, facts, HOW))
+    return article_on(stream, "Many streams at once", hero, sections, anchor, workers=on_workers(summary))
 
 
 def _describe(summary: Concurrency) -> str:

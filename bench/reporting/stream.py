@@ -63,7 +63,9 @@ def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Artic
     return article_on(tails.stream, kind, hero, sections, anchor)
 
 
-def article_on(stream: Stream, kind: str, hero: Hero, sections: tuple[Section, ...], anchor: str) -> Article:
+def article_on(
+    stream: Stream, kind: str, hero: Hero, sections: tuple[Section, ...], anchor: str, *, workers: str = ""
+) -> Article:
     """Return the article on one stream, or on many, with what is told of its case and its machine."""
     declared = stream.declaration
     return Article(
@@ -77,8 +79,13 @@ def article_on(stream: Stream, kind: str, hero: Hero, sections: tuple[Section, .
         warnings=tuple(full_stop(wording.capital(warning)) for warning in declared.warnings),
         sections=sections,
         summary=(hero.title,),
-        aspects=aspects([declared.case])
-        | {"rate": "back to back" if declared.rate is None else f"at {frequency(declared.rate)}"},
+        aspects={
+            **aspects([declared.case]),
+            "T": "",  # how many samples differ, which follows from the other sizes
+            "pace": _pace(declared),
+            "workers": workers,
+            "collector": _collector(declared),
+        },
     )
 
 
@@ -193,14 +200,21 @@ def setting(declared: Declaration) -> str:
     """Return what was measured, in one line."""
     case, shape = declared.case, declared.case.shape
     samples = wording.count(shape.B, "sample")
-    pace = f"{samples} a step, back to back"
-    if declared.rate and declared.pace:
-        pace = f"{samples} a step at {frequency(declared.rate)}, {PACES[declared.pace]}"
     return (
-        f"{pace}: {words.a_cell(case)} that carries its state on, {wording.count(shape.I, 'feature')}, "
-        f"hidden {shape.H}, {wording.count(shape.O, 'output')}, {words.numbers(case)}; garbage collection "
-        f"{'on, as in production' if declared.collector else 'off'}."
+        f"{samples} a step, {_pace(declared)}: {words.a_cell(case)} that carries its state on, "
+        f"{wording.count(shape.I, 'feature')}, hidden {shape.H}, {wording.count(shape.O, 'output')}, "
+        f"{words.numbers(case)}; {_collector(declared)}."
     )
+
+
+def _pace(declared: Declaration) -> str:
+    if declared.rate and declared.pace:
+        return f"at {frequency(declared.rate)}, {PACES[declared.pace]}"
+    return "back to back"
+
+
+def _collector(declared: Declaration) -> str:
+    return f"garbage collection {'on, as in production' if declared.collector else 'off'}"
 
 
 def _describe(tails: Tails) -> str:

@@ -14,11 +14,14 @@ SIZES = {"T": "T = {}", "B": "batch {}", "I": "I = {}", "H": "hidden {}", "O": "
 
 
 def aspects(cases: Iterable[Case], arms: Iterable[Arm] = ()) -> dict[str, str]:
-    """Return what a result measured, by aspect: {"task": "forward pass", "H": "hidden 64 and 256"}."""
+    """Return what a result measured, by aspect: {"task": "forward pass", "H": "hidden 64 and 256"}.
+
+    It is empty where a result has none: no lengths, no threads of a CPU.
+    """
     cases, arms = [*cases], [*arms]
     lengths = _listed(case.lengths for case in cases if case.lengths)
     inputs = ["random data" if case.data == "random" else f"{case.layout} input" for case in cases]
-    texts = {
+    return {
         "task": _listed(words.TASKS.get(case.task, case.task) for case in cases),
         "input": _listed(inputs),
         **{
@@ -29,7 +32,6 @@ def aspects(cases: Iterable[Case], arms: Iterable[Arm] = ()) -> dict[str, str]:
         "numbers": _listed(map(words.numbers, cases)),
         "threads": _listed(words.threads(arm) for arm in arms if arm.device == "cpu"),
     }
-    return {name: text for name, text in texts.items() if text}
 
 
 def told_apart(articles: Sequence[Article]) -> list[Article]:
@@ -43,7 +45,7 @@ def told_apart(articles: Sequence[Article]) -> list[Article]:
             difference=", ".join(
                 text
                 for name, text in article.aspects.items()
-                if any(other.get(name) != text for other in of_kind[article.kind])
+                if text and any(other.get(name) != text for other in of_kind[article.kind])
             ),
         )
         for article in articles
