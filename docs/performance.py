@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,12 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 LIBRARIES = {library.name: library.label for library in (NUMPY, TORCH)}
 LETTERS = {"hidden": "H", "batch": "B", "seq_len": "T"}
-# name in the page -> options; a folder each, of this name, with a run for each cell in it
+# name in the page -> options
 SIZES: dict[str, dict[str, Any]] = {
     "tutorial": {"task": "train_step", "seq_len": 6, "batch": 128, "features": 6, "hidden": 32},
     "one sample": {"task": "forward", "seq_len": 100, "batch": 1, "features": 1, "hidden": 64},
     "large": {"task": "train_step", "seq_len": 20, "batch": 64, "features": 64, "hidden": 256},
 }
-ALL_THREADS = "large, all threads"
-SIZES[ALL_THREADS] = SIZES["large"]
 GROWTH = {"hidden": (16, 64, 256, 1024), "batch": (1, 4, 16, 64, 256), "seq_len": (1, 3, 10, 30, 100)}
 FASTEST = tuple(variant.name for variant in catalog.by_role("fastest"))
 FORMS = tuple(variant.name for variant in catalog.by_role("as_written", "fastest"))
@@ -58,7 +57,24 @@ FORMS = tuple(variant.name for variant in catalog.by_role("as_written", "fastest
 PEERS_AT = {"tutorial": ("jax-jit",), "one sample": tuple(peer.name for peer in PEERS), "large": ("jax-jit",)}
 SIZE_SECONDS, GROWTH_SECONDS = 60, 30  # what a run aims at; verdicts may take longer
 FLAT = 1.25  # a time at most so many times that of the smallest size has not grown
+UNMEASURED = "not measured"
 KINDS = {"best": "fastest", "as_written": "as usually written"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A size with one thread or all; a folder of its title has a run for each cell."""
+
+    size: str
+    all_threads: bool
+
+    @property
+    def title(self) -> str:
+        """Return "large" or "large, all threads"."""
+        return f"{self.size}{', all threads' * self.all_threads}"
+
+
+SETTINGS = [Setting(size, all_threads) for size in SIZES for all_threads in (False, True)]
 HEAD = (
     *("cell", "forms", "NumPy", "PyTorch", "PyTorch over NumPy", "verdict"),
     *("over the lower bound", "of peak products", "fastest peer over the faster"),
@@ -101,20 +117,26 @@ def main() -> None:
 def measure(folder: Path) -> None:
     """Measure everything, on the CPU alone."""
     for cell in CELLS:
-        for name, size in SIZES.items():
-            peers = [peer for peer in PEERS_AT.get(name, ()) if not why_no_peer(catalog.find(peer))]
-            threads = usable_cpus() if name == ALL_THREADS else 1
-            run(folder / name / cell, SIZE_SECONDS, (*FORMS, *peers), size, cell, threads)
+        for setting in SETTINGS:
+            measure_size(folder, setting, cell)
         for option, values in GROWTH.items():
             size = SIZES["tutorial"] | {option: values}
             run(folder / f"growth {option}" / cell, GROWTH_SECONDS, FASTEST, size, cell, 1)
     measured = [
         {"size": name, "cell": cell, "library": library, "peaks": memory(variant, cell, SIZES[name])}
-        for name in ("tutorial", "one sample", "large")
+        for name in SIZES
         for cell in CELLS
         for library, variant in zip(LIBRARIES, FASTEST, strict=True)
     ]
     (folder / "memory.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+
+
+def measure_size(folder: Path, setting: Setting, cell: str) -> None:
+    """Measure a cell at a size; peers, which have one thread, stand beside one thread."""
+    peers = () if setting.all_threads else PEERS_AT[setting.size]
+    variants = (*FORMS, *(peer for peer in peers if not why_no_peer(catalog.find(peer))))
+    threads = usable_cpus() if setting.all_threads else 1
+    run(folder / setting.title / cell, SIZE_SECONDS, variants, SIZES[setting.size], cell, threads)
 
 
 def run(
@@ -143,16 +165,17 @@ def page(folder: Path) -> str:
     """The page in Markdown, of all results in the folder, the answer first."""
     runs = {
         (name, cell): summarise(load_run(folder / name / cell))
-        for name in (*SIZES, *(f"growth {option}" for option in GROWTH))
+        for name in (*(setting.title for setting in SETTINGS), *(f"growth {option}" for option in GROWTH))
         for cell in CELLS
         if (folder / name / cell / FILE_NAME).exists()
     }
     lines = ["# Performance", "", *machine_named(runs.values())]
-    lines += [f"* {cell}: {sentence}" for cell in CELLS if (sentence := answer(runs, cell))]
-    for name, size in SIZES.items():
+    lines += table(("", *CELLS), [*answers(runs)]) if runs else []
+    for setting in SETTINGS:
+        size, title = SIZES[setting.size], setting.title
         work = ", ".join(f"{key} {value}" for key, value in size.items() if key != "task")
-        lines += ["", f"## {capital(name)}", "", f"`{size['task']}`: {work}, outputs 8.", ""]
-        summaries = {cell: runs[name, cell] for cell in CELLS if (name, cell) in runs}
+        lines += ["", f"## {capital(title)}", "", f"`{size['task']}`: {work}, outputs 8.", ""]
+        summaries = {cell: runs[title, cell] for cell in CELLS if (title, cell) in runs}
         lines += table(HEAD, [row for cell, run in summaries.items() for row in size_rows(cell, run)])
         lines += [line for cell, run in summaries.items() for line in without_verdict(cell, run)]
     lines += ["", NOTES, "", "## Growth", "", GROWTH_NOTE, ""]
@@ -180,13 +203,29 @@ def machine_named(summaries: Iterable[Summary]) -> Iterator[str]:
         packages = facts.get("packages", {})
         versions = [f"{LIBRARIES[name]} {packages[name]}" for name in LIBRARIES if name in packages]
         machine = "; ".join([words.machine(facts), *versions])
-        yield f"The fastest forms, with one thread unless told, on {machine}:\n"
+        yield (
+            "Whose fastest form is faster, and how many times; where the verdict names neither, PyTorch's "
+            f"time over NumPy's. One thread unless told. {machine}.\n"
+        )
 
 
-def answer(runs: Mapping[tuple[str, str], Summary], cell: str) -> str:
-    """Return who is faster at each size, in a sentence."""
-    pairs = {name: pair(runs[name, cell], "best") for name in SIZES if (name, cell) in runs}
-    return "; ".join(f"{name}: {words.clause(compared)}" for name, compared in pairs.items() if compared)
+def answers(runs: Mapping[tuple[str, str], Summary]) -> Iterator[tuple[str, ...]]:
+    """Yield who is faster in each setting that was measured, a column for each cell."""
+    for title in (setting.title for setting in SETTINGS):
+        measured = {cell: faster(runs[title, cell]) for cell in CELLS if (title, cell) in runs}
+        if measured:
+            yield title, *(measured.get(cell, UNMEASURED) for cell in CELLS)
+
+
+def faster(summary: Summary) -> str:
+    """Return the faster library with its factor, or the verdict with the ratio: "NumPy 1.62 [1.56, 1.66]"."""
+    compared = pair(summary, "best")
+    if compared is None or (lead := words.lead(compared)) is None:
+        return UNMEASURED
+    if words.is_decided(compared):
+        factor = units.with_interval(lead.factor, lead.low, lead.high)
+        return f"{words.library(lead.winner)} {factor}{f', {compared.reason}' * bool(compared.reason)}"
+    return f"{compared.verdict} {units.with_interval(compared.ratio, compared.low, compared.high)}"
 
 
 def pair(summary: Summary, kind: str) -> Comparison | None:
