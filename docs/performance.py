@@ -80,12 +80,13 @@ HEAD = (
     *("over the lower bound", "of peak products", "fastest peer over the faster"),
 )
 NOTES = """\
-Medians over blocks, and ratios with 95 % intervals. *Fastest* are the forms that were fastest in
-block 0, which is not counted. Two numbers in a column are NumPy's, then PyTorch's. The [lower
-bound](limits.md#the-lower-bound) is measured with one thread, that of the fastest rates of the
-library. The share of peak products is the rate of a call's products over the library's best rate in
-the same run. [Peers](peers.md) have one thread: JAX, for one sample also Numba and ONNX Runtime;
-above 1, the fastest is slower than the faster of the two forms."""
+Random data as a sequence, float32; GRU and LSTM with biases, the RNN without. Medians over blocks;
+ratios are taken within blocks, not from these medians, with 95 % intervals; "-" is not known.
+*Fastest* are the forms that were fastest in block 0, which is not counted. Two numbers in a column
+are NumPy's, then PyTorch's. The [lower bound](limits.md#the-lower-bound) is measured with one
+thread, that of the fastest rates of the library. The share of peak products is the rate of a call's
+products over the library's best rate in the same run. [Peers](peers.md) have one thread: JAX, for one
+sample also Numba and ONNX Runtime; above 1, the fastest is slower than the faster of the two forms."""
 GROWTH_NOTE = """\
 Slopes of log time over log size, of the fastest form at each size: the tutorial's training step
 with one thread, where only this size changes. At 1, twice the size takes twice the time; at 0, the

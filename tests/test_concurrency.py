@@ -420,6 +420,17 @@ def test_the_number_served_is_searched_for_in_every_block_and_the_least_is_told(
     assert capped.sentence.endswith("nothing: at least 50.")  # no machine sets a limit that was not reached
 
 
+def test_the_sentence_tells_where_blocks_serve_far_more_than_the_least(
+    tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streamed = answer(tmp_path / "a", **AT_A_RATE)
+    numpy, *others = streamed.summary.served
+    by_block = dict(numpy.by_block) | {2: 10, 3: 16}
+    scattered = replace(streamed.summary, served=(replace(numpy, by_block=by_block), *others))
+    most = max(by_block.values())
+    assert f"10 by NumPy (up to {most} in other blocks) and " in headline(scattered)
+
+
 def test_the_control_is_as_long_as_the_slowest_step_of_its_own_block(
     tmp_path: Path, played: type[PlayedProcesses], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from bench.reporting.tail import UNDECIDED, frequency, troubles
 
 NOTE = (
     "The control computes nothing: it is fed, paced and timed as the arms are, and its step is as long as "
-    f"that of the slowest arm. {MACHINE} marks what it explains."
+    f"the first ones of the slowest arm, with one stream. {MACHINE} marks what it explains."
 )
 ON_RATIOS = (
     "A ratio of streams served is the median over blocks; the numbers served are the least of all blocks, so "
@@ -101,7 +101,9 @@ def number_served(served: Served) -> str:
 def _served(summary: Concurrency) -> str:
     names, control = _names(summary), summary.served[-1]
     arms = [served for served in summary.served[:-1] if served.arm in _main_arms(summary)]
-    counts = [f"{number_served(served)} by {names[served.arm]}" for served in arms if served.arm]
+    counts = [
+        f"{number_served(served)} by {names[served.arm]}{_scatter(served)}" for served in arms if served.arm
+    ]
     machine = [names[served.arm] for served in arms if served.arm and served.machine]
     limit = f"; the machine itself may set the limit of {wording.listing(machine)}" if machine else ""
     return (
@@ -110,6 +112,12 @@ def _served(summary: Concurrency) -> str:
         "late; a control as long as the slowest step, which computes nothing: "
         f"{number_served(control)}{limit}"
     )
+
+
+def _scatter(served: Served) -> str:
+    """Return how many were served in the best block, where these are half as many again."""
+    most = max(served.by_block.values())
+    return f" (up to {units.whole(most)} in other blocks)" if most > 1.5 * served.least else ""
 
 
 def _throughput(summary: Concurrency) -> str:

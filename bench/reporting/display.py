@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from bench.machine import terminal
 from bench.records.record import Decision, Entry, Plan
@@ -59,12 +60,13 @@ def screen(*, lines: bool = True, stderr: bool = True) -> Iterator[Screen]:
     notebook = in_notebook()
     console = terminal.console(stderr=stderr)
     console.quiet = notebook or not (lines or console.is_terminal)
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # a long name costs neither bar nor time left
     columns = (
-        BarColumn(bar_width=24), TextColumn("{task.fields[left]:>18}"), TextColumn("{task.description}"),
+        BarColumn(bar_width=24), TextColumn("{task.fields[left]:>18}"),
+        TextColumn("{task.description}", table_column=rest),
     )  # fmt: skip
-    with Progress(
-        *columns, console=console, transient=True, disable=notebook or not console.is_terminal
-    ) as bar:
+    hidden = notebook or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, expand=True, disable=hidden) as bar:
         if not notebook:
             yield Screen(bar)
             return

@@ -29,7 +29,7 @@ def extra(slower: Limit, faster: Limit) -> str:
     name, _ = words.names(slower.arm, faster.arm)
     part = DISPATCH_TEXT if kind == "dispatch" else PARTS[kind]
     if kind == "rest" and len(slower.parts) == 2:  # no other part was timed by itself
-        part = "work on arrays, which is all but dispatch"
+        part = "work on arrays, which is everything except dispatch"
     offset = part_ns > total_ns  # in other parts the faster side takes longer, which offsets some of it
     transition = "its other parts are shorter, so that only" if offset else "in all,"
     part_text, total_text = units.duration(part_ns), units.duration(total_ns)
