@@ -159,7 +159,8 @@ def test_what_disagrees_is_told_and_exits_with_1() -> None:
     [
         ({"numpy": 0.5, "torch": 0.91}, "PyTorch spends .* more on .*dispatch"),
         ({"numpy": 0.5, "torch": 0.2},
-         r"PyTorch spends [\d.]+ µs more on work on arrays, which is everything except dispatch; in all, 32.0 µs lie"),
+         r"PyTorch spends [\d.]+ µs more on work on arrays, which is everything except dispatch; in all, "
+         "32.0 µs lie"),
         (None, "PyTorch never catches up with NumPy at this size: it starts 1.50 s"),
     ],
 )  # fmt: skip
