@@ -1,7 +1,7 @@
 """Measures the figures of README.md and docs/findings.md and writes them there: ``make figures``.
 
-The default run, the grid, its refinement, a training and the three cells, one after the other, about a
-quarter of an hour on a quiet machine; then one report of them all, whose sentences, tables and pictures go
+The default run, the grid, its refinement, a training and the three cells, one after the other, about half
+an hour; then one report of them all, whose sentences, tables and pictures go
 into the pages between ``<!-- figures: NAME -->`` and ``<!-- end -->``. With ``--from FOLDER`` nothing is
 measured: the results that are saved there are written into the pages, those of the cells also where there
 are no others.

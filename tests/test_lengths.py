@@ -24,6 +24,9 @@ from bench.proof.gradcheck import huber
 from bench.records.record import Decision, End, Entry
 from bench.records.run import make_run
 from bench.reporting import answer, packing
+from bench.reporting.article import run_article
+from bench.reporting.build import content_of
+from bench.reporting.page import render_markdown
 from bench.workload import catalog, data
 from bench.workload.case import DTYPES, TASKS, Case, Shape
 from bench.workload.cell import CELLS, find_cell
@@ -183,7 +186,8 @@ def test_the_answer_says_at_which_spread_packed_sequences_turn_ahead() -> None:
     ]
     end = End("complete", "all blocks done", 9.0, "2026-01-02T03:05:42+00:00")
     decision = Decision([], 1.0, 10, 10, [], [])
-    facts = facts_of(make_run([plan, example_environment(), decision, *bursts, end]))
+    run = make_run([plan, example_environment(), decision, *bursts, end])
+    facts = facts_of(run)
     numpy, torch = packing.sentences(facts)
     assert re.fullmatch(
         r"NumPy: faster at lengths 100:100 to 1:100, 2.00 times \[.*\] to 2.00 times \[.*\]", numpy
@@ -194,6 +198,9 @@ def test_the_answer_says_at_which_spread_packed_sequences_turn_ahead() -> None:
         torch,
     )
     assert f"{numpy}\n{torch}" in dict(answer.hero(facts).facts)[packing.LABEL]
+    page = render_markdown(content_of([run_article(run)]))
+    assert f"- **{packing.LABEL}:**\n  - NumPy: faster" in page
+    assert "\n  - PyTorch: slower" in page
 
 
 @pytest.mark.parametrize(

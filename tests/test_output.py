@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,14 @@ def test_a_lasting_line_of_a_display_is_broken_on_a_terminal_alone(
         display.line("word " * 40)
     lines = strip(sys.stderr.getvalue()).splitlines()  # type: ignore[attr-defined]
     assert (max(map(len, lines)) <= 80) == (stream is Terminal)
+
+
+def test_a_long_name_costs_a_display_neither_its_bar_nor_the_time_left(colours: pytest.MonkeyPatch) -> None:
+    colours.setattr(sys, "stderr", Terminal())
+    with screen() as display:
+        display.update("block 3 of 10: " + "name " * 30, 4, 10, "about 119 s left")
+    shown = strip(sys.stderr.getvalue())  # type: ignore[attr-defined]
+    assert re.search(r"━{9}.* about 119 s left block 3 of 10: name .*…", shown)
 
 
 def test_no_verb_writes_beyond_80_columns_of_a_terminal(tmp_path: Path, colours: pytest.MonkeyPatch) -> None:
